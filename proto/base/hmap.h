@@ -1,0 +1,44 @@
+/* Intrusive chained hash table that grows. The user hashes and compares; nodes are embedded in the user's structs.
+ * Not thread-safe. Memory: one bucket array. */
+#ifndef PROTO_BASE_HMAP_H
+#define PROTO_BASE_HMAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/err.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct hmap_node {
+    struct hmap_node *next;
+    uint64_t hash;
+};
+
+struct hmap {
+    struct hmap_node **buckets;
+    size_t mask; /* buckets - 1, buckets a power of two; 0 before the first insert */
+    size_t count;
+};
+
+#define HMAP_ENTRY(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
+
+void hmap_init(struct hmap *m);
+/* Frees the table, not the nodes. */
+void hmap_fini(struct hmap *m);
+/* ERR_NOMEM only when the first bucket array cannot be had; a failed growth just makes chains longer. */
+MUST_CHECK enum err hmap_insert(struct hmap *m, struct hmap_node *n, uint64_t hash);
+void hmap_remove(struct hmap *m, struct hmap_node *n);
+/* Iterate candidates: for (n = hmap_first(m, h); n; n = hmap_next(n)) — only nodes with this hash come. */
+struct hmap_node *hmap_first(const struct hmap *m, uint64_t hash);
+struct hmap_node *hmap_next(const struct hmap_node *n);
+/* Any order: cursor starts at 0; NULL at the end. The current node may be removed while iterating. */
+struct hmap_node *hmap_each(const struct hmap *m, size_t *bucket, struct hmap_node *prev_next);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PROTO_BASE_HMAP_H */
