@@ -1,4 +1,5 @@
-/* base64 (RFC 4648, 4), strict with padding for SASL; and the MIME decoder's table-driven form lives in proto/message. */
+/* base64 (RFC 4648, 4), strict with padding for SASL; and the MIME decoder's table-driven form lives in proto/message.
+ */
 #ifndef PROTO_BASE_B64_H
 #define PROTO_BASE_B64_H
 

@@ -33,7 +33,7 @@ static inline struct slice buf_slice(const struct buf *b)
     return slice_make(b->base == NULL ? NULL : b->base + b->off, b->len);
 }
 
-/* All appends: ERR_LIMIT or ERR_NOMEM leave the buffer as it was. */
+/* All appends: ERR_LIMIT or ERR_NOMEM leave the buffer as it was. The source must not lie in the buffer itself. */
 MUST_CHECK enum err buf_append(struct buf *b, const void *p, size_t n);
 MUST_CHECK enum err buf_append_slice(struct buf *b, struct slice s);
 MUST_CHECK enum err buf_append_str(struct buf *b, const char *z);

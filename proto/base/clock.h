@@ -1,5 +1,5 @@
-/* Time as an argument: everything deterministic takes a struct clock (or a value read from it by its caller), so that the
- * simulator owns time. Only clock_system reads the operating system's clocks. */
+/* Time as an argument: everything deterministic takes a struct clock (or a value read from it by its caller), so that
+ * the simulator owns time. Only clock_system reads the operating system's clocks. */
 #ifndef PROTO_BASE_CLOCK_H
 #define PROTO_BASE_CLOCK_H
 

@@ -9,8 +9,11 @@
 extern "C" {
 #endif
 
-/* CRC-32C (Castagnoli); start with 0, chain by passing the previous result. Uses SSE4.2 or ARMv8 CRC when present. */
+/* CRC-32C (Castagnoli); start with 0, chain by passing the previous result. Uses SSE4.2 when the CPU has it,
+ * or ARMv8 CRC when compiled for it. */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n);
+/* The same without special instructions; tests compare the two. */
+uint32_t crc32c_portable(uint32_t crc, const void *p, size_t n);
 
 /* SipHash-2-4 with a 128-bit key. */
 uint64_t siphash24(const uint8_t key[16], const void *p, size_t n);

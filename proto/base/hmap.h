@@ -1,5 +1,5 @@
-/* Intrusive chained hash table that grows. The user hashes and compares; nodes are embedded in the user's structs.
- * Not thread-safe. Memory: one bucket array. */
+/* Intrusive chained hash table that grows. The user hashes (plain integers will do: the table mixes) and compares;
+ * nodes are embedded in the user's structs. Not thread-safe. Memory: one bucket array. */
 #ifndef PROTO_BASE_HMAP_H
 #define PROTO_BASE_HMAP_H
 
@@ -34,8 +34,22 @@ void hmap_remove(struct hmap *m, struct hmap_node *n);
 /* Iterate candidates: for (n = hmap_first(m, h); n; n = hmap_next(n)) — only nodes with this hash come. */
 struct hmap_node *hmap_first(const struct hmap *m, uint64_t hash);
 struct hmap_node *hmap_next(const struct hmap_node *n);
-/* Any order: cursor starts at 0; NULL at the end. The current node may be removed while iterating. */
-struct hmap_node *hmap_each(const struct hmap *m, size_t *bucket, struct hmap_node *prev_next);
+
+/* Every node, in any order:
+ *
+ *     struct hmap_iter it = hmap_iter_make(&m);
+ *     for (struct hmap_node *n = hmap_iter_next(&it); n != NULL; n = hmap_iter_next(&it)) { ... }
+ *
+ * The node last returned may be removed and freed; nothing else may be inserted or removed until the end. */
+struct hmap_iter {
+    const struct hmap *map;
+    size_t bucket;          /* the next bucket to look at */
+    struct hmap_node *next; /* rest of the current chain */
+};
+
+struct hmap_iter hmap_iter_make(const struct hmap *m);
+/* NULL at the end. */
+struct hmap_node *hmap_iter_next(struct hmap_iter *it);
 
 #ifdef __cplusplus
 }

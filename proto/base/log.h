@@ -1,6 +1,9 @@
-/* Structured logs: one JSON object a line on stderr. The edge that handles an error logs it once, with a stable event id
+/* Structured logs: one JSON object a line on stderr. The edge that handles an error logs it once, with a stable event
+ * id
  * ("smtp.delivered", "volume.full") and typed fields; libraries do not log. Never a password, never message content.
- * Thread-safe; a line is one write(2) of at most 4 KiB (longer values are cut).
+ * Thread-safe; a line is one write(2) of at most 4 KiB: a value over 1 KiB is cut and ends in "...", fields that no
+ * longer fit are left out. Bytes that are not UTF-8 read \xNN, control characters are escaped, so every line is valid
+ * JSON.
  *
  *     log_info("imap.login", "logged in", LOG_STR("user", name), LOG_U64("ms", ms));
  */

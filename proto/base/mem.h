@@ -23,8 +23,8 @@ char *mem_strdup(const char *s);
 void *mem_dup(const void *p, size_t size);
 void mem_free(void *p);
 
-/* Test hook: the nth allocation from now on fails (1 = the next one), 0 = none. Per thread. Once it has fired it is off;
- * mem_fail_fired() tells whether it has fired since it was set. */
+/* Test hook: the nth allocation from now on fails (1 = the next one), 0 = none. Per thread. Once it has fired it is
+ * off; mem_fail_fired() tells whether it has fired since it was set. */
 void mem_fail_nth(uint64_t nth);
 int mem_fail_fired(void);
 

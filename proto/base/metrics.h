@@ -22,7 +22,7 @@ enum metric_type { METRIC_TYPE_COUNTER, METRIC_TYPE_GAUGE, METRIC_TYPE_HISTOGRAM
 struct metric {
     enum metric_type type;
     const char *name;
-    const char *help;
+    const char *help;   /* without newline and backslash */
     const char *labels; /* "proto=\"imap\"" or NULL; the series of one name share the help */
     int64_t value;
     uint64_t count;
@@ -37,6 +37,7 @@ struct metric {
 #define METRIC_COUNTER(var, name, help) METRIC_DEFINE_(var, METRIC_TYPE_COUNTER, name, help, NULL)
 #define METRIC_GAUGE(var, name, help) METRIC_DEFINE_(var, METRIC_TYPE_GAUGE, name, help, NULL)
 #define METRIC_HISTOGRAM(var, name, help) METRIC_DEFINE_(var, METRIC_TYPE_HISTOGRAM, name, help, NULL)
+#define METRIC_HISTOGRAM_L(var, name, help, labels) METRIC_DEFINE_(var, METRIC_TYPE_HISTOGRAM, name, help, labels)
 #define METRIC_COUNTER_L(var, name, help, labels) METRIC_DEFINE_(var, METRIC_TYPE_COUNTER, name, help, labels)
 #define METRIC_GAUGE_L(var, name, help, labels) METRIC_DEFINE_(var, METRIC_TYPE_GAUGE, name, help, labels)
 

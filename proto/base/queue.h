@@ -1,6 +1,7 @@
 /* A multi-producer, single-consumer queue of intrusive nodes: the one way work crosses threads. Producers push from any
  * thread and learn whether the queue was empty (then they must wake the consumer: eventfd, condition variable); the
- * consumer takes everything at once, in push order per producer. Unbounded by itself: the callers bound what is in flight. */
+ * consumer takes everything at once, in push order per producer. Unbounded by itself: the callers bound what is in
+ * flight. */
 #ifndef PROTO_BASE_QUEUE_H
 #define PROTO_BASE_QUEUE_H
 

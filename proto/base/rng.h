@@ -1,5 +1,5 @@
-/* Randomness as an argument. rng_system is the kernel's CSPRNG (thread-safe); rng_seeded is deterministic (xoshiro256**),
- * for simulation and jitter, one thread at a time. */
+/* Randomness as an argument. rng_system is the kernel's CSPRNG (thread-safe); rng_seeded is deterministic
+ * (xoshiro256**), for simulation and jitter, one thread at a time. */
 #ifndef PROTO_BASE_RNG_H
 #define PROTO_BASE_RNG_H
 

@@ -1,5 +1,6 @@
-/* A set of UIDs (or any uint32 >= 1) kept as ascending, disjoint, non-adjacent runs: 100,000 messages without gaps are one
- * run of 8 bytes. Position (sequence number) <-> UID is a binary search over runs with cumulative counts. Not thread-safe.
+/* A set of UIDs (or any uint32 >= 1) kept as ascending, disjoint, non-adjacent runs: 100,000 messages without gaps are
+ * one run of 8 bytes. Position (sequence number) <-> UID is a binary search over runs with cumulative counts. Not
+ * thread-safe.
  *
  * Wire and disk form: varint count of runs, then for each run varint (first - previous end) and varint (length - 1). */
 #ifndef PROTO_BASE_UIDSET_H
@@ -26,7 +27,8 @@ struct uidset {
 void uidset_init(struct uidset *s);
 void uidset_fini(struct uidset *s);
 void uidset_clear(struct uidset *s);
-/* Adding at the end is O(1) amortised; elsewhere O(runs). Duplicates are fine. first <= last, first >= 1. */
+/* All changes: ERR_NOMEM leaves the set as it was.
+ * Adding at the end is O(1) amortised; elsewhere O(runs). Duplicates are fine. ERR_INVAL unless 1 <= first <= last. */
 MUST_CHECK enum err uidset_add_range(struct uidset *s, uint32_t first, uint32_t last);
 MUST_CHECK enum err uidset_add(struct uidset *s, uint32_t v);
 MUST_CHECK enum err uidset_remove_range(struct uidset *s, uint32_t first, uint32_t last);
@@ -50,7 +52,7 @@ uint32_t uidset_next(const struct uidset *s, uint32_t v);
 /* IMAP text form "1:3,7" (RFC 3501 sequence-set without '*'); empty set gives "". */
 MUST_CHECK enum err uidset_format(const struct uidset *s, struct buf *out);
 MUST_CHECK enum err uidset_encode(const struct uidset *s, struct buf *out);
-/* ERR_CORRUPT for malformed input, ERR_LIMIT past runs_max runs. */
+/* Replaces the set. ERR_CORRUPT for malformed input (trailing bytes too), ERR_LIMIT past runs_max runs. */
 MUST_CHECK enum err uidset_decode(struct uidset *s, struct slice in, size_t runs_max);
 
 #ifdef __cplusplus
