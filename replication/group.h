@@ -46,6 +46,9 @@ struct repl_fsm {
      * (ERR_FULL, ERR_NOMEM: aborted and retried later; ERR_CORRUPT: the process stops). */
     enum err (*apply)(void *ctx, struct kv_txn *txn, struct repl_position pos, struct slice data, uint32_t body_bytes,
                       struct buf *result);
+    /* The transaction of the preceding applies became durable / was thrown away (the same entries are applied again later). May be NULL. */
+    void (*committed)(void *ctx);
+    void (*aborted)(void *ctx);
 };
 
 #ifdef __cplusplus

@@ -46,6 +46,11 @@ struct proposal {
     bool grows;              /* refused with ERR_FULL above the watermark */
     struct slice data;       /* must stay valid until done */
     struct slice body;
+    /* != 0: no entry but one chunk of a staged body: `body` is stored at staged_offset of body (staged_index, ordinal 0) in this turn's
+     * transaction, outside the log (ARCHITECTURE, section 5); data is empty. Chunks of one body come in order; each but the last is a multiple of
+     * REPL_BODY_CHUNK_DATA bytes. */
+    uint64_t staged_index;
+    uint64_t staged_offset;
     /* status OK: the entry is durable and applied, result is what apply produced (valid during the call). Otherwise it was not logged
      * (ERR_FULL, ERR_NOT_LEADER, ERR_OVERLOAD, ERR_LIMIT) or its fate is unknown (ERR_UNAVAILABLE: retry with the same request id). */
     void (*done)(struct proposal *p, enum err status, struct slice result);
@@ -71,6 +76,9 @@ MUST_CHECK enum err repl_body_read(struct kv_txn *t, const uint8_t prefix[5], ui
                                    size_t n, struct buf *out);
 /* Marks a body dead (apply calls it, inside the turn's transaction): its chunks go when the log and the retention allow. */
 MUST_CHECK enum err repl_body_kill(struct kv_txn *t, const uint8_t prefix[5], uint64_t index, uint16_t ordinal, uint64_t now_ms);
+
+/* Bytes stored so far of a (staged) body: 0 when there is none. The leader checks completeness with it before it proposes a use. */
+MUST_CHECK enum err repl_body_bytes(struct kv_txn *t, const uint8_t prefix[5], uint64_t index, uint16_t ordinal, uint64_t *out_bytes);
 
 struct volume_stats {
     uint64_t turns, commits, entries, body_bytes, full_refusals;

@@ -1,0 +1,72 @@
+/* RPC client: nng REQ with one context per outstanding request, behind a callback. Traps of nng handled here (ARCHITECTURE, section 4;
+ * notes of the traps in proto/README.md): RESENDTIME infinite (no duplicates, no O(n^2) list), RECVMAXSZ, never cancel
+ * mid-send, sockets opened once, reconnect bounds. A request is sent once per call of rpc_client_send; retrying with the same id is the caller's.
+ *
+ * Threads: rpc_client_send from any thread; `done` runs on an nng thread and must only hand over (push to a queue, loop_post). */
+#ifndef PROTO_RPC_CLIENT_H
+#define PROTO_RPC_CLIENT_H
+
+#include "proto/base/buf.h"
+#include "proto/rpc/frame.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct rpc_client;
+
+struct rpc_client_config {
+    const char *url;       /* "inproc://pillarbox", "tcp://host:port", "ipc:///path" */
+    uint32_t inflight_max; /* contexts; more fails with ERR_OVERLOAD. Default 4096 */
+};
+
+MUST_CHECK enum err rpc_client_open(const struct rpc_client_config *cfg, struct rpc_client **out, struct buf *why);
+/* Fails what is outstanding with ERR_CLOSED (done is called), waits for the callbacks. */
+void rpc_client_close(struct rpc_client *c);
+/* True while at least one pipe to the node is up. */
+bool rpc_client_connected(const struct rpc_client *c);
+
+/* The received reply; owns the nng message. */
+struct rpc_reply {
+    struct rpc_head head;
+    struct slice meta;
+    struct slice attach;
+    void *msg;
+};
+void rpc_reply_fini(struct rpc_reply *r);
+
+struct rpc_call {
+    /* set by the caller */
+    struct rpc_head head;             /* method, shard, account, request id, issue time, budget; lengths are filled in */
+    struct slice meta;                /* copied by rpc_client_send */
+    struct slice attach;              /* copied */
+    uint32_t timeout_ms;
+    void (*done)(struct rpc_call *c); /* exactly once after rpc_client_send returned OK */
+    void *user;
+    /* set before done */
+    enum err status;                  /* transport: OK, ERR_TIMEOUT, ERR_CLOSED (link cut: fate unknown), ERR_CORRUPT; then reply.head.status is the method's */
+    struct rpc_reply reply;
+};
+
+/* ERR_OVERLOAD, ERR_LIMIT (frame too large), ERR_NOMEM: done will not be called. */
+MUST_CHECK enum err rpc_client_send(struct rpc_client *c, struct rpc_call *call);
+
+/* Blocking convenience for ctl and tests (not for loops): sends and waits. */
+MUST_CHECK enum err rpc_client_call(struct rpc_client *c, struct rpc_call *call);
+
+/* SUB side of change hints: `on_hint` runs on an nng thread. on_link(up/down) tells when hints may have been missed. */
+struct rpc_subscriber;
+struct rpc_subscriber_config {
+    const char *url;
+    void *user;
+    void (*on_hint)(void *user, const struct rpc_hint *h);
+    void (*on_link)(void *user, bool up);
+};
+MUST_CHECK enum err rpc_subscriber_open(const struct rpc_subscriber_config *cfg, struct rpc_subscriber **out, struct buf *why);
+void rpc_subscriber_close(struct rpc_subscriber *s);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PROTO_RPC_CLIENT_H */

@@ -1,0 +1,43 @@
+/* A storage node: the thin shell of threads, nng and eventfd around the deterministic parts (volume, apply, methods).
+ *
+ * In: RPC requests. Writes (method <= METHOD_WRITE_MAX) become proposals in the volume's inbox; reads go to the reader pool, which answers from LMDB
+ * snapshots. Out: replies, change hints. Threads: one writer a volume, `readers` readers, nng's own. */
+#ifndef STORAGE_NODE_NODE_H
+#define STORAGE_NODE_NODE_H
+
+#include "proto/base/buf.h"
+#include "proto/base/id.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct node;
+
+struct node_config {
+    const char *data_dir;          /* made when missing, mode 0700; holds node.id, volume.mdb, ctl.sock */
+    uint32_t shards;               /* at first start; later starts use what the directory shard says */
+    const char *const *rpc_urls;   /* besides ipc://<data_dir>/ctl.sock, which is always there */
+    size_t n_rpc_urls;
+    const char *const *pub_urls;
+    size_t n_pub_urls;
+    uint32_t readers;              /* reader threads; default 2 */
+    uint64_t map_bytes;
+    uint64_t reserve_bytes;        /* disk watermark */
+    uint64_t dead_retention_ms;
+    uint32_t flush_delay_ms;
+    uint64_t dedupe_ms;            /* 15 minutes */
+};
+
+/* Opens or makes the data directory (cluster id, node id; a foreign or newer one is refused), starts serving. */
+MUST_CHECK enum err node_start(const struct node_config *cfg, struct node **out, struct buf *why);
+/* Finishes what is in flight, commits, closes. Blocks. */
+void node_stop(struct node *n);
+/* True once every shard leads (one node) or has a leader. */
+bool node_ready(const struct node *n);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* STORAGE_NODE_NODE_H */
