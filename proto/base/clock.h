@@ -29,6 +29,22 @@ static inline uint64_t clock_mono_ms(struct clock *c)
     return c->mono_ms(c);
 }
 
+/* A moment in UTC on the Gregorian calendar. */
+struct civil_time {
+    uint32_t year;
+    uint32_t month; /* 1..12 */
+    uint32_t day;   /* 1..31 */
+    uint32_t hour;
+    uint32_t minute;
+    uint32_t second;
+    uint32_t ms;
+    uint32_t weekday; /* 0 = Sunday */
+};
+
+/* Pure, unlike gmtime_r, which may read files and wants more stack than a fiber has to spare. Later than year 9999
+ * gives its last millisecond. */
+struct civil_time civil_time_from_ms(uint64_t wall_ms);
+
 /* Microseconds of CLOCK_MONOTONIC for latency metrics only (never for decisions). */
 uint64_t clock_perf_us(void);
 

@@ -261,34 +261,20 @@ static void two_digits(char *p, unsigned v)
     p[1] = (char)('0' + v % 10);
 }
 
-/* Howard Hinnant's days-to-civil; gmtime_r may read files and wants more stack than a fiber has to spare. */
-static void put_date(char *p, uint64_t days)
-{
-    uint64_t z = days + 719468;
-    uint64_t era = z / 146097;
-    unsigned doe = (unsigned)(z % 146097);
-    unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    unsigned mp = (5 * doy + 2) / 153;
-    unsigned month = mp < 10 ? mp + 3 : mp - 9;
-    unsigned year = (unsigned)(era * 400 % 10000) + yoe + (month <= 2 ? 1 : 0);
-    two_digits(p, year / 100);
-    two_digits(p + 2, year % 100);
-    two_digits(p + 5, month);
-    two_digits(p + 8, doy - (153 * mp + 2) / 5 + 1);
-}
-
 /* RFC 3339 in UTC. */
 static void format_time(char out[25], uint64_t ms)
 {
-    unsigned in_day_ms = (unsigned)(ms % 86400000);
+    struct civil_time t = civil_time_from_ms(ms);
     memcpy(out, "0000-00-00T00:00:00.000Z", 25);
-    put_date(out, ms / 86400000);
-    two_digits(out + 11, in_day_ms / 3600000);
-    two_digits(out + 14, in_day_ms / 60000 % 60);
-    two_digits(out + 17, in_day_ms / 1000 % 60);
-    out[20] = (char)('0' + in_day_ms / 100 % 10);
-    two_digits(out + 21, in_day_ms % 100);
+    two_digits(out, t.year / 100);
+    two_digits(out + 2, t.year);
+    two_digits(out + 5, t.month);
+    two_digits(out + 8, t.day);
+    two_digits(out + 11, t.hour);
+    two_digits(out + 14, t.minute);
+    two_digits(out + 17, t.second);
+    out[20] = (char)('0' + t.ms / 100);
+    two_digits(out + 21, t.ms);
 }
 
 static void write_line(const struct line *l)
