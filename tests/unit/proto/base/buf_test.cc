@@ -149,8 +149,8 @@ TEST(Buf, AFullQueueMovesItsBytesSeldom)
     ASSERT_EQ(buf_append_str(&b, std::string(limit, 'x').c_str()), OK);
     size_t moves = 0;
     for (int i = 0; i < 300000; i++) {
-        size_t off = b.off;
         buf_consume(&b, 1);
+        size_t off = b.off;
         ASSERT_EQ(buf_append_u8(&b, 'y'), OK);
         moves += b.off < off;
     }
