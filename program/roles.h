@@ -1,0 +1,33 @@
+/* The roles of the one executable (deploy/docs/ARCHITECTURE.md, section 2). Each takes the effective configuration, runs until SIGTERM or SIGINT, drains, and
+ * returns the exit status. SIGHUP reads certificates again. */
+#ifndef PROGRAM_ROLES_H
+#define PROGRAM_ROLES_H
+
+#include "program/config.h"
+
+struct node;
+struct frontend;
+
+int role_all(const struct config *c);
+int role_storage(const struct config *c);
+int role_frontend(const struct config *c);
+int role_config(const struct config *c);
+int ctl_main(const struct config *c, int argc, char **argv);
+
+/* --- pieces that role_all shares --- */
+/* in_process: serve RPC over inproc as well. */
+MUST_CHECK enum err storage_start(const struct config *c, bool in_process, struct node **out, struct buf *why);
+MUST_CHECK enum err frontend_start(const struct config *c, const char *rpc_url, const char *pub_url, struct frontend **out,
+                                   struct buf *why);
+void frontend_reload(struct frontend *f);
+void frontend_stop(struct frontend *f);
+
+#define INPROC_RPC_URL "inproc://pillarbox-rpc"
+#define INPROC_PUB_URL "inproc://pillarbox-events"
+
+/* Blocks the signals in this thread (so in all that are started later); call first. */
+void signals_block(void);
+/* Waits: true for SIGHUP (reload), false for SIGTERM and SIGINT. */
+bool signals_wait(void);
+
+#endif /* PROGRAM_ROLES_H */

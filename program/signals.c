@@ -1,0 +1,29 @@
+#include <signal.h>
+
+#include "program/roles.h"
+
+static void signals_set(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+}
+
+void signals_block(void)
+{
+    sigset_t set;
+    signals_set(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+bool signals_wait(void)
+{
+    sigset_t set;
+    int sig = 0;
+    signals_set(&set);
+    while (sigwait(&set, &sig) != 0) {
+    }
+    return sig == SIGHUP;
+}
