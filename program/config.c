@@ -34,15 +34,10 @@ struct unit {
     uint64_t factor;
 };
 
-static const struct unit byte_units[] = {{"", 1},
-                                         {"B", 1},
-                                         {"KiB", 1ULL << 10},
-                                         {"MiB", 1ULL << 20},
-                                         {"GiB", 1ULL << 30},
-                                         {"TiB", 1ULL << 40},
-                                         {NULL, 0}};
-static const struct unit time_units[] = {{"ms", 1},          {"s", 1000},         {"min", 60000},
-                                         {"h", 3600000},     {"d", 86400000},     {NULL, 0}};
+static const struct unit byte_units[] = {
+    {"", 1}, {"B", 1}, {"KiB", 1ULL << 10}, {"MiB", 1ULL << 20}, {"GiB", 1ULL << 30}, {"TiB", 1ULL << 40}, {NULL, 0}};
+static const struct unit time_units[] = {{"ms", 1},      {"s", 1000},     {"min", 60000},
+                                         {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
 
 /* "64 MiB", "30s": digits, blanks, a unit of the table. */
 static bool number_with_unit(const char *text, const struct unit *units, uint64_t *out)
@@ -115,7 +110,9 @@ static void allowed_text(const struct config_key *k, char *out, size_t n)
         number_text(k->kind, k->min, lo, sizeof(lo));
         number_text(k->kind, k->max, hi, sizeof(hi));
         snprintf(out, n, "%s to %s%s", lo, hi,
-                 k->kind == CONFIG_BYTES ? " (units B KiB MiB GiB TiB)" : k->kind == CONFIG_MS ? " (units ms s min h d)" : "");
+                 k->kind == CONFIG_BYTES ? " (units B KiB MiB GiB TiB)"
+                 : k->kind == CONFIG_MS  ? " (units ms s min h d)"
+                                         : "");
         break;
     }
 }

@@ -1,8 +1,10 @@
-/* Configuration: one table of keys (program/config_keys.c) from which everything derives: the commented YAML file, `--set key=value`,
- * environment variables (PILLARBOX_ + the key in capitals, dots and dashes as underscores), range checks, and what `pillarbox config` prints.
+/* Configuration: one table of keys (program/config_keys.c) from which everything derives: the commented YAML file,
+ * `--set key=value`, environment variables (PILLARBOX_ + the key in capitals, dots and dashes as underscores), range
+ * checks, and what `pillarbox config` prints.
  *
- * Later sources win: defaults < file < environment < --set. Unknown keys and bad values are refused with where they came from (file and line) and
- * what is allowed. The struct and its strings live until config_fini. Not thread-safe; read-only after config_load. */
+ * Later sources win: defaults < file < environment < --set. Unknown keys and bad values are refused with where they
+ * came from (file and line) and what is allowed. The struct and its strings live until config_fini. Not thread-safe;
+ * read-only after config_load. */
 #ifndef PROGRAM_CONFIG_H
 #define PROGRAM_CONFIG_H
 
@@ -16,8 +18,9 @@
 extern "C" {
 #endif
 
-/* X(field, key, kind, default text, min, max, documentation). Kinds: STR, U64, BYTES ("64 MiB"), MS ("30 s", "15 min"), BOOL, ENUM (choices in the documentation's
- * first words are config_keys.c's business). The numbers of BYTES and MS are bytes and milliseconds. */
+/* X(field, key, kind, default text, min, max, documentation). Kinds: STR, U64, BYTES ("64 MiB"), MS ("30 s", "15 min"),
+ * BOOL, ENUM (choices in the documentation's first words are config_keys.c's business). The numbers of BYTES and MS are
+ * bytes and milliseconds. */
 struct config {
     /* general */
     const char *data_dir;

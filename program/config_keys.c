@@ -12,17 +12,37 @@
 #define DAY (24 * HOUR)
 
 #define AT(field) offsetof(struct config, field)
-#define STR(key, field, def, doc) {key, AT(field), CONFIG_STR, def, 0, 0, NULL, doc}
-#define NUM(key, field, def, min, max, doc) {key, AT(field), CONFIG_U64, def, min, max, NULL, doc}
-#define BYTES(key, field, def, min, max, doc) {key, AT(field), CONFIG_BYTES, def, min, max, NULL, doc}
-#define MS(key, field, def, min, max, doc) {key, AT(field), CONFIG_MS, def, min, max, NULL, doc}
-#define BOOL(key, field, def, doc) {key, AT(field), CONFIG_BOOL, def, 0, 1, NULL, doc}
-#define ENUM(key, field, def, choices, doc) {key, AT(field), CONFIG_ENUM, def, 0, 0, choices, doc}
+#define STR(key, field, def, doc)                                                                                      \
+    {                                                                                                                  \
+        key, AT(field), CONFIG_STR, def, 0, 0, NULL, doc                                                               \
+    }
+#define NUM(key, field, def, min, max, doc)                                                                            \
+    {                                                                                                                  \
+        key, AT(field), CONFIG_U64, def, min, max, NULL, doc                                                           \
+    }
+#define BYTES(key, field, def, min, max, doc)                                                                          \
+    {                                                                                                                  \
+        key, AT(field), CONFIG_BYTES, def, min, max, NULL, doc                                                         \
+    }
+#define MS(key, field, def, min, max, doc)                                                                             \
+    {                                                                                                                  \
+        key, AT(field), CONFIG_MS, def, min, max, NULL, doc                                                            \
+    }
+#define BOOL(key, field, def, doc)                                                                                     \
+    {                                                                                                                  \
+        key, AT(field), CONFIG_BOOL, def, 0, 1, NULL, doc                                                              \
+    }
+#define ENUM(key, field, def, choices, doc)                                                                            \
+    {                                                                                                                  \
+        key, AT(field), CONFIG_ENUM, def, 0, 0, choices, doc                                                           \
+    }
 
 const struct config_key config_keys[] = {
-    STR("data_dir", data_dir, "./pillarbox-data", "Where a storage node keeps everything. Made when missing, mode 0700."),
+    STR("data_dir", data_dir, "./pillarbox-data",
+        "Where a storage node keeps everything. Made when missing, mode 0700."),
     STR("hostname", hostname, "localhost", "This host's name in greetings, EHLO replies and Received: headers."),
-    ENUM("log_level", log_level, "info", "debug|info|warn|error", "Lowest level that is logged to stderr (JSON lines)."),
+    ENUM("log_level", log_level, "info", "debug|info|warn|error",
+         "Lowest level that is logged to stderr (JSON lines)."),
 
     NUM("storage.shards", storage_shards, "64", 1, 4096,
         "Account shards. Fixed when the data directory is made; a later change is refused."),
@@ -38,39 +58,51 @@ const struct config_key config_keys[] = {
     NUM("storage.flush_delay_ms", storage_flush_delay_ms, "0", 0, 1000,
         "Benchmarks only: each commit sleeps twice this long, to stand for an ordinary disk."),
     STR("storage.listen", storage_listen, "",
-        "RPC address of a storage node for frontends on other machines, e.g. tcp://127.0.0.1:2100. Several: separated by commas."),
+        "RPC address of a storage node for frontends on other machines, e.g. tcp://127.0.0.1:2100. Several: separated "
+        "by commas."),
     STR("storage.publish", storage_publish, "", "Address for change hints, e.g. tcp://127.0.0.1:2101."),
 
     STR("frontend.storage", frontend_storage, "tcp://127.0.0.1:2100", "RPC address of a storage node (role frontend)."),
     STR("frontend.events", frontend_events, "tcp://127.0.0.1:2101", "Its address for change hints (role frontend)."),
     NUM("frontend.threads", frontend_threads, "0", 0, 256, "Event loops, one a thread; 0 = one a CPU."),
     ENUM("frontend.io_backend", io_backend, "auto", "auto|io_uring|epoll",
-         "auto takes io_uring where the kernel and the container's seccomp profile allow it, else epoll; io_uring refuses to start without it."),
+         "auto takes io_uring where the kernel and the container's seccomp profile allow it, else epoll; io_uring "
+         "refuses to start without it."),
     NUM("frontend.connections_max", connections_max, "100000", 1, 10000000, "Client connections in all."),
     NUM("frontend.connections_per_ip_max", connections_per_ip_max, "1000", 1, 10000000,
         "Client connections from one IPv4 address or IPv6 /64."),
     NUM("frontend.fibers_max", fibers_max, "4096", 16, 1000000, "Commands running at once on one event loop."),
     MS("frontend.handshake_timeout", handshake_ms, "20 s", 100, 10 * MINUTE, "Limit of a TLS handshake."),
-    MS("frontend.write_stall_timeout", write_stall_ms, "60 s", 100, HOUR, "A client that takes no byte for so long is dropped."),
+    MS("frontend.write_stall_timeout", write_stall_ms, "60 s", 100, HOUR,
+       "A client that takes no byte for so long is dropped."),
     BYTES("frontend.output_high_water", out_bytes_high, "256 KiB", 4 * KIB, 64 * MIB,
           "Unsent output of a connection above which its command waits."),
-    MS("frontend.rpc_timeout", rpc_timeout_ms, "30 s", 100, 10 * MINUTE, "Deadline of a storage call, retries included."),
+    MS("frontend.rpc_timeout", rpc_timeout_ms, "30 s", 100, 10 * MINUTE,
+       "Deadline of a storage call, retries included."),
     NUM("frontend.rpc_inflight_max", rpc_inflight_max, "4096", 16, 1000000, "Storage calls outstanding at once."),
-    MS("frontend.drain_timeout", drain_ms, "25 s", 0, HOUR, "On SIGTERM: time for running commands before connections are cut."),
+    MS("frontend.drain_timeout", drain_ms, "25 s", 0, HOUR,
+       "On SIGTERM: time for running commands before connections are cut."),
 
     STR("tls.certificate", tls_certificate, "", "PEM chain, leaf first. Read again on SIGHUP. Empty: no TLS."),
     STR("tls.key", tls_key, "", "PEM private key."),
     STR("tls.more", tls_more, "", "More certificates, chosen by SNI: chain:key pairs separated by commas."),
 
-    BOOL("auth.insecure", insecure_auth, "false", "Allow password commands without TLS. Only for test rigs on loopback."),
-    NUM("auth.threads", auth_threads, "1", 1, 256, "Threads that hash passwords; each hash takes 19 MiB and tens of milliseconds."),
-    NUM("auth.queue_max", auth_queue_max, "256", 1, 1000000, "Logins waiting for a hash; more are a temporary failure."),
-    NUM("auth.cache_entries", auth_cache_entries, "100000", 0, 10000000, "Verified logins remembered (keyed hashes, never passwords)."),
+    BOOL("auth.insecure", insecure_auth, "false",
+         "Allow password commands without TLS. Only for test rigs on loopback."),
+    NUM("auth.threads", auth_threads, "1", 1, 256,
+        "Threads that hash passwords; each hash takes 19 MiB and tens of milliseconds."),
+    NUM("auth.queue_max", auth_queue_max, "256", 1, 1000000,
+        "Logins waiting for a hash; more are a temporary failure."),
+    NUM("auth.cache_entries", auth_cache_entries, "100000", 0, 10000000,
+        "Verified logins remembered (keyed hashes, never passwords)."),
     MS("auth.cache_lifetime", auth_cache_ms, "1 h", 0, 7 * DAY, "How long a verified login is remembered."),
-    NUM("auth.failures_per_minute_ip", auth_failures_ip, "60", 1, 1000000, "Failed logins from one address before it is throttled."),
-    NUM("auth.failures_per_minute_user", auth_failures_user, "20", 1, 1000000, "Failed logins of one user before it is throttled."),
+    NUM("auth.failures_per_minute_ip", auth_failures_ip, "60", 1, 1000000,
+        "Failed logins from one address before it is throttled."),
+    NUM("auth.failures_per_minute_user", auth_failures_user, "20", 1, 1000000,
+        "Failed logins of one user before it is throttled."),
 
-    STR("smtp.listen", smtp_listen, "127.0.0.1:2525", "Mail from other servers (SMTP). Empty: off. Several: separated by commas."),
+    STR("smtp.listen", smtp_listen, "127.0.0.1:2525",
+        "Mail from other servers (SMTP). Empty: off. Several: separated by commas."),
     STR("submission.listen", submission_listen, "127.0.0.1:2587", "Mail from users (submission, STARTTLS)."),
     STR("submissions.listen", submissions_listen, "127.0.0.1:2465", "Mail from users (submission, implicit TLS)."),
     STR("lmtp.listen", lmtp_listen, "127.0.0.1:2424", "Mail from a trusted MTA (LMTP)."),
@@ -80,20 +112,28 @@ const struct config_key config_keys[] = {
     STR("imaps.listen", imaps_listen, "127.0.0.1:2993", "IMAP over TLS."),
     STR("admin.listen", admin_listen, "127.0.0.1:2080", "HTTP: /metrics, /healthz, /readyz."),
 
-    BYTES("message_size_max", message_bytes_max, "50 MiB", 64 * KIB, 1 * GIB, "Largest message (SMTP SIZE, IMAP APPEND)."),
+    BYTES("message_size_max", message_bytes_max, "50 MiB", 64 * KIB, 1 * GIB,
+          "Largest message (SMTP SIZE, IMAP APPEND)."),
     NUM("smtp.recipients_max", smtp_recipients_max, "1000", 1, 10000, "Recipients of one SMTP transaction."),
-    MS("smtp.timeout", smtp_timeout_ms, "5 min", 1 * SECOND, HOUR, "Silence after which an SMTP or LMTP client is dropped."),
+    MS("smtp.timeout", smtp_timeout_ms, "5 min", 1 * SECOND, HOUR,
+       "Silence after which an SMTP or LMTP client is dropped."),
     MS("smtp.data_timeout", smtp_data_ms, "30 min", 10 * SECOND, DAY, "Limit for the whole of DATA."),
-    NUM("smtp.data_rate_min", smtp_data_rate_min, "500", 0, 1000000, "Least bytes per second over DATA, after a grace of 30 s."),
-    NUM("smtp.errors_max", smtp_errors_max, "20", 1, 10000, "Errors after which an SMTP client is dropped; half as many start a delay."),
+    NUM("smtp.data_rate_min", smtp_data_rate_min, "500", 0, 1000000,
+        "Least bytes per second over DATA, after a grace of 30 s."),
+    NUM("smtp.errors_max", smtp_errors_max, "20", 1, 10000,
+        "Errors after which an SMTP client is dropped; half as many start a delay."),
     NUM("smtp.received_max", smtp_received_max, "50", 1, 1000, "Received: fields after which a message is a loop."),
     ENUM("smtp.bare_line_ends", smtp_bare_line_ends, "reject", "reject|normalize",
          "Bare CR or LF in mail from other servers; submission always normalizes."),
-    STR("smtp.detail_separator", smtp_detail_separator, "+", "user+detail@domain is user's mail for the folder detail. Empty: off."),
-    BYTES("imap.line_max", imap_line_bytes_max, "64 KiB", 1 * KIB, 1 * MIB, "Longest IMAP command line without literals."),
+    STR("smtp.detail_separator", smtp_detail_separator, "+",
+        "user+detail@domain is user's mail for the folder detail. Empty: off."),
+    BYTES("imap.line_max", imap_line_bytes_max, "64 KiB", 1 * KIB, 1 * MIB,
+          "Longest IMAP command line without literals."),
     MS("imap.login_timeout", imap_login_ms, "1 min", 1 * SECOND, HOUR, "Time for an IMAP client to log in."),
-    MS("imap.idle_timeout", imap_idle_ms, "30 min", 1 * MINUTE, DAY, "Silence after which a logged-in IMAP client is dropped."),
-    NUM("imap.errors_max", imap_errors_max, "20", 1, 10000, "Consecutive bad commands after which an IMAP client is dropped."),
+    MS("imap.idle_timeout", imap_idle_ms, "30 min", 1 * MINUTE, DAY,
+       "Silence after which a logged-in IMAP client is dropped."),
+    NUM("imap.errors_max", imap_errors_max, "20", 1, 10000,
+        "Consecutive bad commands after which an IMAP client is dropped."),
     MS("pop3.login_timeout", pop3_login_ms, "1 min", 1 * SECOND, HOUR, "Time for a POP3 client to log in."),
     MS("pop3.idle_timeout", pop3_idle_ms, "10 min", 10 * SECOND, DAY, "Silence after which a POP3 client is dropped."),
 };

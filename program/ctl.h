@@ -1,7 +1,8 @@
-/* `pillarbox ctl`: the operator's tool, an RPC client of a storage node. One command a file in program/ctl/, found by the build.
+/* `pillarbox ctl`: the operator's tool, an RPC client of a storage node. One command a file in program/ctl/, found by
+ * the build.
  *
- * A command gets its own arguments (after its name), prints results on stdout and problems on stderr, and returns the exit status:
- * 0 done, 1 refused or failed, 2 usage. Single-threaded. */
+ * A command gets its own arguments (after its name), prints results on stdout and problems on stderr, and returns the
+ * exit status: 0 done, 1 refused or failed, 2 usage. Single-threaded. */
 #ifndef PROGRAM_CTL_H
 #define PROGRAM_CTL_H
 
@@ -30,21 +31,24 @@ struct ctl_cmd {
     int (*run)(struct ctl *c, int argc, char **argv); /* argv[0] is the first argument */
 };
 
+/* What run returns for wrong arguments: the caller prints the usage. */
+#define CTL_USAGE 2
+
 #define CTL_CMD(n) const struct ctl_cmd ctl_##n
 
 extern const struct ctl_cmd *const ctl_table[];
 
-/* Sends one request and waits, retrying what is temporary with the same request id for 20 s. out_reply (may be NULL) gets the unpacked reply
- * in the arena. Prints nothing. */
+/* Sends one request and waits, retrying what is temporary with the same request id for 20 s. out_reply (may be NULL)
+ * gets the unpacked reply in the arena. Prints nothing. */
 MUST_CHECK enum err ctl_call(struct ctl *c, struct shard_id shard, struct account_id account, enum method method,
                              const ProtobufCMessage *message, ProtobufCMessage **out_reply);
 /* The cluster's number of account shards. */
 MUST_CHECK enum err ctl_shards(struct ctl *c, uint32_t *out_shards);
 /* Looks an account up by name; prints why it cannot. */
-MUST_CHECK enum err ctl_account(struct ctl *c, const char *name, struct shard_id *out_shard, struct account_id *out_account);
+MUST_CHECK enum err ctl_account(struct ctl *c, const char *name, struct shard_id *out_shard,
+                                struct account_id *out_account);
 /* Says what failed and gives the exit status. */
 int ctl_fail(const char *what, const char *name, enum err e);
-int ctl_usage(const struct ctl_cmd *cmd);
 
 /* A password: from a terminal with a prompt and without echo, else one line of stdin. The slice lies in the arena. */
 MUST_CHECK enum err ctl_password(struct ctl *c, struct slice *out);

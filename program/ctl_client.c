@@ -82,8 +82,12 @@ enum err ctl_call(struct ctl *c, struct shard_id shard, struct account_id accoun
     struct u128 id = rng_u128(rng_system());
     uint64_t issue = clock_wall_ms(clock_system());
     for (;;) {
-        struct rpc_call call = {.head = {.method = (uint16_t)method, .shard = shard, .account = account, .request_id = id,
-                                         .issue_ms = issue, .budget_ms = CALL_MS},
+        struct rpc_call call = {.head = {.method = (uint16_t)method,
+                                         .shard = shard,
+                                         .account = account,
+                                         .request_id = id,
+                                         .issue_ms = issue,
+                                         .budget_ms = CALL_MS},
                                 .meta = slice_make(meta, n),
                                 .timeout_ms = CALL_MS};
         e = rpc_client_call(c->client, &call);
@@ -173,12 +177,6 @@ int ctl_fail(const char *what, const char *name, enum err e)
 {
     fprintf(stderr, "pillarbox ctl: %s%s%s: %s\n", what, name[0] != '\0' ? " " : "", name, err_text(e));
     return 1;
-}
-
-int ctl_usage(const struct ctl_cmd *cmd)
-{
-    fprintf(stderr, "usage: pillarbox ctl [--data DIR | --node URL] %s %s\n%s\n", cmd->name, cmd->args, cmd->help);
-    return 2;
 }
 
 enum err ctl_password(struct ctl *c, struct slice *out)

@@ -32,12 +32,21 @@ static int words_match(const char *name, int argc, char **argv)
     return words;
 }
 
+static void usage(const struct ctl_cmd *cmd)
+{
+    fprintf(stderr, "usage: pillarbox ctl [--data DIR | --node URL] %s %s\n%s\n", cmd->name, cmd->args, cmd->help);
+}
+
 static int run(struct ctl *ctl, int argc, char **argv)
 {
     for (const struct ctl_cmd *const *p = ctl_table; *p != NULL; p++) {
         int words = words_match((*p)->name, argc, argv);
         if (words > 0) {
-            return (*p)->run(ctl, argc - words, argv + words);
+            int rc = (*p)->run(ctl, argc - words, argv + words);
+            if (rc == CTL_USAGE) {
+                usage(*p);
+            }
+            return rc;
         }
     }
     fprintf(stderr, "pillarbox ctl: unknown command '%s' (`pillarbox ctl help` lists them)\n", argv[0]);

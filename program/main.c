@@ -8,15 +8,14 @@
 
 #define SETS_MAX 256
 
-static const char usage_text[] =
-    "usage: pillarbox ROLE [--config FILE] [--set KEY=VALUE]... [arguments]\n"
-    "\n"
-    "  all        storage and frontends in one process\n"
-    "  storage    a storage node\n"
-    "  frontend   SMTP, submission, LMTP, POP3 and IMAP frontends\n"
-    "  ctl ...    the operator's tool; `pillarbox ctl help` lists its commands\n"
-    "  config     prints the effective configuration with every key's documentation\n"
-    "  version    prints the version\n";
+static const char usage_text[] = "usage: pillarbox ROLE [--config FILE] [--set KEY=VALUE]... [arguments]\n"
+                                 "\n"
+                                 "  all        storage and frontends in one process\n"
+                                 "  storage    a storage node\n"
+                                 "  frontend   SMTP, submission, LMTP, POP3 and IMAP frontends\n"
+                                 "  ctl ...    the operator's tool; `pillarbox ctl help` lists its commands\n"
+                                 "  config     prints the effective configuration with every key's documentation\n"
+                                 "  version    prints the version\n";
 
 struct role {
     const char *name;

@@ -53,8 +53,9 @@ int role_storage(const struct config *c)
     struct buf why;
     struct node *node = NULL;
     if (c->storage_listen[0] == '\0') {
-        log_error("storage.config", "storage.listen is empty: no frontend could reach this node",
-                  LOG_STR("remedy", "--set storage.listen=tcp://127.0.0.1:2100 --set storage.publish=tcp://127.0.0.1:2101"));
+        log_error(
+            "storage.config", "storage.listen is empty: no frontend could reach this node",
+            LOG_STR("remedy", "--set storage.listen=tcp://127.0.0.1:2100 --set storage.publish=tcp://127.0.0.1:2101"));
         return 1;
     }
     signals_block();
@@ -66,7 +67,8 @@ int role_storage(const struct config *c)
         return 1;
     }
     buf_fini(&why);
-    log_info("storage.ready", "storage node serves", LOG_STR("data_dir", c->data_dir), LOG_STR("listen", c->storage_listen));
+    log_info("storage.ready", "storage node serves", LOG_STR("data_dir", c->data_dir),
+             LOG_STR("listen", c->storage_listen));
     while (signals_wait()) {
         log_info("storage.reload", "nothing to reload in a storage node");
     }

@@ -1,5 +1,5 @@
-/* The roles of the one executable (deploy/docs/ARCHITECTURE.md, section 2). Each takes the effective configuration, runs until SIGTERM or SIGINT, drains, and
- * returns the exit status. SIGHUP reads certificates again. */
+/* The roles of the one executable (deploy/docs/ARCHITECTURE.md, section 2). Each takes the effective configuration,
+ * runs until SIGTERM or SIGINT, drains, and returns the exit status. SIGHUP reads certificates again. */
 #ifndef PROGRAM_ROLES_H
 #define PROGRAM_ROLES_H
 
@@ -17,8 +17,8 @@ int ctl_main(const struct config *c, int argc, char **argv);
 /* --- pieces that role_all shares --- */
 /* in_process: serve RPC over inproc as well. */
 MUST_CHECK enum err storage_start(const struct config *c, bool in_process, struct node **out, struct buf *why);
-MUST_CHECK enum err frontend_start(const struct config *c, const char *rpc_url, const char *pub_url, struct frontend **out,
-                                   struct buf *why);
+MUST_CHECK enum err frontend_start(const struct config *c, const char *rpc_url, const char *pub_url,
+                                   struct frontend **out, struct buf *why);
 void frontend_reload(struct frontend *f);
 void frontend_stop(struct frontend *f);
 

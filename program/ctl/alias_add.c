@@ -1,0 +1,21 @@
+#include "program/ctl.h"
+
+static int run(struct ctl *c, int argc, char **argv)
+{
+    if (argc < 2) {
+        return CTL_USAGE;
+    }
+    Pb__OpAliasSet op = PB__OP_ALIAS_SET__INIT;
+    op.address = argv[0];
+    op.targets = argv + 1;
+    op.n_targets = (size_t)argc - 1;
+    enum err e = ctl_call(c, (struct shard_id){0}, (struct account_id){0}, METHOD_ALIAS_SET, &op.base, NULL);
+    return e == OK ? 0 : ctl_fail("alias add", argv[0], e);
+}
+
+CTL_CMD(alias_add) = {
+    .name = "alias add",
+    .args = "ADDRESS TARGET...",
+    .help = "deliver mail for an address to others (replaces its targets)",
+    .run = run,
+};

@@ -1,0 +1,23 @@
+#include <stdio.h>
+
+#include "program/ctl_list.h"
+
+static void print(const Pb__DirectoryItem *item)
+{
+    printf("%s\n", item->name);
+}
+
+static int run(struct ctl *c, int argc, char **argv)
+{
+    if (argc > 1) {
+        return CTL_USAGE;
+    }
+    return ctl_list(c, PB__READ_DIRECTORY_LIST__WHAT__DOMAINS, argc == 1 ? argv[0] : "", print);
+}
+
+CTL_CMD(domain_list) = {
+    .name = "domain list",
+    .args = "",
+    .help = "list domains",
+    .run = run,
+};
