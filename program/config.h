@@ -81,7 +81,10 @@ struct config {
     uint64_t smtp_errors_max;
     uint64_t smtp_received_max;
     const char *smtp_bare_line_ends;
-    const char *smtp_detail_separator;
+    bool smtp_detail_folders;
+    bool smtp_quota_permanent;
+    uint64_t smtp_body_budget_bytes;
+    uint64_t smtp_greet_delay_ms;
     uint64_t imap_line_bytes_max;
     uint64_t imap_login_ms;
     uint64_t imap_idle_ms;
