@@ -1,17 +1,20 @@
-/* A volume: one kv environment, one writer, and the replicas hashed to it. Single-threaded and deterministic: clock, randomness,
- * disk and everything that arrives are passed in; threads, nng and eventfd are a thin shell around it (storage/node).
+/* A volume: one kv environment, one writer, and the replicas hashed to it. Single-threaded and deterministic: clock,
+ * randomness, disk and everything that arrives are passed in; threads, nng and eventfd are a thin shell around it
+ * (storage/node).
  *
- * A turn (ARCHITECTURE, section 6.3): drain the inbox -> raft_step for each group -> ONE kv transaction with the log rows and bodies to append, the entries
- * to apply (up to min(commit, persisted)), applied index, terms and votes, truncations, compaction -> commit -> PERSISTED to raft -> answer.
- * One commit a turn, however many shards and requests.
+ * A turn (ARCHITECTURE, section 6.3): drain the inbox -> raft_step for each group -> ONE kv transaction with the log
+ * rows and bodies to append, the entries to apply (up to min(commit, persisted)), applied index, terms and votes,
+ * truncations, compaction -> commit -> PERSISTED to raft -> answer. One commit a turn, however many shards and
+ * requests.
  *
- * Single-voter shortcut (append and apply share the transaction): only if leader, one voter, no uncommitted configuration and no
- * RAFT_CHANGE in the batch; after PERSISTED the commit index must equal what was applied (asserted). Before RAFT_START of a sole voter
- * term + 1 and no vote are persisted.
+ * Single-voter shortcut (append and apply share the transaction): only if leader, one voter, no uncommitted
+ * configuration and no RAFT_CHANGE in the batch; after PERSISTED the commit index must equal what was applied
+ * (asserted). Before RAFT_START of a sole voter term + 1 and no vote are persisted.
  *
- * Failure: ERR_FULL aborts the transaction, nothing is reported PERSISTED; the proposals of the turn are answered ERR_FULL when they alone cannot fit,
- * else retried. Above the watermark (used > watermark of the map or the disk's free space below reserve) proposals flagged `grows` are refused
- * with ERR_FULL before they are logged; those that free are taken. */
+ * Failure: ERR_FULL aborts the transaction, nothing is reported PERSISTED; the proposals of the turn are answered
+ * ERR_FULL when they alone cannot fit, else retried. Above the watermark (used > watermark of the map or the disk's
+ * free space below reserve) proposals flagged `grows` are refused with ERR_FULL before they are logged; those that free
+ * are taken. */
 #ifndef REPLICATION_VOLUME_H
 #define REPLICATION_VOLUME_H
 
@@ -27,7 +30,7 @@ struct volume;
 struct volume_replica;
 
 struct volume_config {
-    struct kv *kv;              /* owned by the caller, outlives the volume */
+    struct kv *kv; /* owned by the caller, outlives the volume */
     struct clock *clock;
     struct rng *rng;
     uint64_t log_entries_max;   /* retention a replica, default 1,000 with one voter: nobody needs more */
@@ -39,31 +42,43 @@ struct volume_config {
     void *disk_ctx;
 };
 
-/* A write waiting in the inbox. Owned by the submitter until done is called (on the volume's thread, after the commit). */
+/* A write waiting in the inbox. Owned by the submitter until done is called (on the volume's thread, after the commit).
+ */
 struct proposal {
     struct queue_node node;
     uint32_t shard;
-    bool grows;              /* refused with ERR_FULL above the watermark */
-    struct slice data;       /* must stay valid until done */
+    bool grows;        /* refused with ERR_FULL above the watermark */
+    struct slice data; /* must stay valid until done */
     struct slice body;
-    /* != 0: no entry but one chunk of a staged body: `body` is stored at staged_offset of body (staged_index, ordinal 0) in this turn's
-     * transaction, outside the log (ARCHITECTURE, section 5); data is empty. Chunks of one body come in order; each but the last is a multiple of
-     * REPL_BODY_CHUNK_DATA bytes. */
+    /* != 0: no entry but one chunk of a staged body: `body` is stored at staged_offset of body (staged_index, ordinal
+     * 0) in this turn's transaction, outside the log (ARCHITECTURE, section 5); data is empty. Chunks of one body come
+     * in order; each but the last is a multiple of REPL_BODY_CHUNK_DATA bytes. */
     uint64_t staged_index;
     uint64_t staged_offset;
-    /* status OK: the entry is durable and applied, result is what apply produced (valid during the call). Otherwise it was not logged
-     * (ERR_FULL, ERR_NOT_LEADER, ERR_OVERLOAD, ERR_LIMIT) or its fate is unknown (ERR_UNAVAILABLE: retry with the same request id). */
+    /* status OK: the entry is durable and applied, result is what apply produced (valid during the call). Otherwise it
+     * was not logged (ERR_FULL, ERR_NOT_LEADER, ERR_OVERLOAD, ERR_LIMIT) or its fate is unknown (ERR_UNAVAILABLE: retry
+     * with the same request id). */
     void (*done)(struct proposal *p, enum err status, struct slice result);
 };
 
 MUST_CHECK enum err volume_open(const struct volume_config *cfg, struct volume **out);
 void volume_close(struct volume *v);
 
-/* Makes (first start, sole voter, `node`) or loads the replica of a shard. The fsm is copied. Only before the first turn or from the volume's thread. */
-MUST_CHECK enum err volume_replica_open(struct volume *v, struct shard_id shard, struct node_id node, const struct repl_fsm *fsm);
+/* The replicas that were in the store when the volume was opened, by shard; valid until the volume is closed. */
+struct volume_found {
+    struct shard_id shard;
+    uint32_t replica;
+};
+const struct volume_found *volume_found(const struct volume *v, size_t *out_n);
 
-/* Runs one turn over the proposals (linked list, oldest first; may be NULL: timers and maintenance only). Returns ms until it wants to be called again
- * with nothing new. Bounded work: what does not fit this turn's transaction (8 MiB) is kept for the next, and 0 is returned. */
+/* Makes (first start, sole voter, `node`) or loads the replica of a shard. The fsm is copied. Only before the first
+ * turn or from the volume's thread. */
+MUST_CHECK enum err volume_replica_open(struct volume *v, struct shard_id shard, struct node_id node,
+                                        const struct repl_fsm *fsm);
+
+/* Runs one turn over the proposals (linked list, oldest first; may be NULL: timers and maintenance only). Returns ms
+ * until it wants to be called again with nothing new. Bounded work: what does not fit this turn's transaction (8 MiB)
+ * is kept for the next, and 0 is returned. */
 uint64_t volume_turn(struct volume *v, struct proposal *list);
 
 /* --- for readers, any thread --- */
@@ -72,13 +87,17 @@ bool volume_leads(struct volume *v, struct shard_id shard, uint64_t *out_term);
 /* Key prefix (5 bytes: replica number, 'S') of the shard's state, and of its bodies. ERR_NOTFOUND. */
 MUST_CHECK enum err volume_state_prefix(struct volume *v, struct shard_id shard, uint8_t out_prefix[5]);
 /* Appends body bytes [off, off+n) of (index, ordinal) to out, checking crc32c. ERR_NOTFOUND, ERR_CORRUPT. */
-MUST_CHECK enum err repl_body_read(struct kv_txn *t, const uint8_t prefix[5], uint64_t index, uint16_t ordinal, uint64_t off,
-                                   size_t n, struct buf *out);
-/* Marks a body dead (apply calls it, inside the turn's transaction): its chunks go when the log and the retention allow. */
-MUST_CHECK enum err repl_body_kill(struct kv_txn *t, const uint8_t prefix[5], uint64_t index, uint16_t ordinal, uint64_t now_ms);
+MUST_CHECK enum err repl_body_read(struct kv_txn *t, const uint8_t prefix[5], uint64_t index, uint16_t ordinal,
+                                   uint64_t off, size_t n, struct buf *out);
+/* Marks a body dead (apply calls it, inside the turn's transaction): its chunks go when the log and the retention
+ * allow. */
+MUST_CHECK enum err repl_body_kill(struct kv_txn *t, const uint8_t prefix[5], uint64_t index, uint16_t ordinal,
+                                   uint64_t now_ms);
 
-/* Bytes stored so far of a (staged) body: 0 when there is none. The leader checks completeness with it before it proposes a use. */
-MUST_CHECK enum err repl_body_bytes(struct kv_txn *t, const uint8_t prefix[5], uint64_t index, uint16_t ordinal, uint64_t *out_bytes);
+/* Bytes stored so far of a (staged) body: 0 when there is none. The leader checks completeness with it before it
+ * proposes a use. */
+MUST_CHECK enum err repl_body_bytes(struct kv_txn *t, const uint8_t prefix[5], uint64_t index, uint16_t ordinal,
+                                    uint64_t *out_bytes);
 
 struct volume_stats {
     uint64_t turns, commits, entries, body_bytes, full_refusals;

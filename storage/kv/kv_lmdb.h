@@ -1,5 +1,5 @@
-/* kv on LMDB 0.9: one environment, one unnamed database, MDB_NOTLS, no WRITEMAP, no DUPSORT, synced commits (two flushes). Big
- * sparse map set at open. Stale readers are cleared at open. Opened once per process.
+/* kv on LMDB 0.9: one environment, one unnamed database, MDB_NOTLS, no WRITEMAP, no DUPSORT, synced commits (two
+ * flushes). Big sparse map set at open. Stale readers are cleared at open. Opened once per process.
  *
  * A failed fsync, EIO or a fatal environment aborts the process (ARCHITECTURE, section 8); ENOSPC and MDB_MAP_FULL are
  * ERR_FULL. flush_delay_ms (benchmarks only) sleeps 2N ms in each commit: one LMDB commit is two flushes. */
@@ -21,7 +21,8 @@ struct kv_lmdb_config {
     bool read_only;          /* for `ctl check` */
 };
 
-/* ERR_IO, ERR_LOCKED (another process has it open for writing: held by flock on the path), ERR_CORRUPT (not an LMDB file), with the reason in why. */
+/* ERR_IO, ERR_LOCKED (another process has it open for writing: held by flock on the path), ERR_CORRUPT (not an LMDB
+ * file), with the reason in why. */
 MUST_CHECK enum err kv_lmdb_open(const struct kv_lmdb_config *cfg, struct kv **out, struct buf *why);
 
 #ifdef __cplusplus

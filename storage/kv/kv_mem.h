@@ -14,8 +14,8 @@ struct kv_mem_faults {
     uint64_t put_full_nth;    /* put/reserve/del fails with ERR_FULL */
     uint64_t get_corrupt_nth; /* get/cursor read fails with ERR_CORRUPT */
     uint64_t commit_full_nth; /* commit fails with ERR_FULL, nothing changed */
-    /* The machine dies in the nth commit: before it is durable / after. The hook must not return (longjmp, throw) or crashed() is set and all
-     * further operations return ERR_IO until kv_mem_reopen. */
+    /* The machine dies in the nth commit: before it is durable / after. The hook must not return (longjmp, throw) or
+     * crashed() is set and all further operations return ERR_IO until kv_mem_reopen. */
     uint64_t crash_before_commit_nth;
     uint64_t crash_after_commit_nth;
 };

@@ -1,0 +1,480 @@
+#include "replication/log.h"
+
+#include "proto/base/assert.h"
+#include "proto/base/hash.h"
+#include "proto/base/mem.h"
+#include "replication/group.h"
+#include "replication/key.h"
+
+/* Log row: term(8) type(1) zero(3) body bytes(4) data bytes(4) crc32c(4), then data. crc32c: over index(8, big-endian
+ * as in the key), the header without the crc, and all the data. */
+#define ROW_HEAD_BYTES 24
+#define ROW_CRC_AT 20
+#define ROW_DATA_MAX (KV_CHUNK_BYTES - ROW_HEAD_BYTES)
+
+#define META_VERSION 1
+#define META_BYTES (4 + 11 * 8 + 4)
+
+#define CONFIGURATIONS_BYTES_MAX ((size_t)16 << 20)
+
+/* --- meta --- */
+
+enum err log_meta_put(struct kv_txn *t, uint32_t replica, const struct repl_meta *m)
+{
+    const uint64_t fields[] = {
+        m->node,     m->term,      m->vote,           m->applied,       m->log_first,
+        m->log_last, m->last_term, m->snapshot_index, m->snapshot_term, m->snapshot_configuration,
+        m->log_bytes};
+    uint8_t row[META_BYTES];
+    struct repl_key k = key_head(replica, 'M');
+    put_le32(row, META_VERSION);
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        put_le64(row + 4 + 8 * i, fields[i]);
+    }
+    put_le32(row + META_BYTES - 4, crc32c(0, row, META_BYTES - 4));
+    return kv_put(t, key_slice(&k), slice_make(row, sizeof(row)));
+}
+
+static bool meta_is_sane(const struct repl_meta *m)
+{
+    return m->node != 0 && m->log_first >= 1 && m->log_first <= m->log_last && m->applied <= m->log_last &&
+           m->applied + 1 >= m->log_first && m->snapshot_index + 1 >= m->log_first && m->snapshot_index <= m->applied &&
+           m->last_term <= m->term && (m->snapshot_index == 0) == (m->snapshot_configuration == 0) &&
+           (m->snapshot_index == 0) == (m->snapshot_term == 0) && m->snapshot_configuration <= m->snapshot_index &&
+           m->log_last < UINT64_MAX / 2 && m->term < UINT64_MAX / 2;
+}
+
+enum err log_meta_get(struct kv_txn *t, uint32_t replica, struct repl_meta *out)
+{
+    struct repl_meta m;
+    uint64_t *const fields[] = {
+        &m.node,     &m.term,      &m.vote,           &m.applied,       &m.log_first,
+        &m.log_last, &m.last_term, &m.snapshot_index, &m.snapshot_term, &m.snapshot_configuration,
+        &m.log_bytes};
+    struct slice row;
+    struct repl_key k = key_head(replica, 'M');
+    enum err e = kv_get(t, key_slice(&k), &row);
+    if (e != OK) {
+        return e;
+    }
+    if (row.n != META_BYTES || get_le32(row.p) != META_VERSION ||
+        get_le32(row.p + META_BYTES - 4) != crc32c(0, row.p, META_BYTES - 4)) {
+        return ERR_CORRUPT;
+    }
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        *fields[i] = get_le64(row.p + 4 + 8 * i);
+    }
+    if (!meta_is_sane(&m)) {
+        return ERR_CORRUPT;
+    }
+    *out = m;
+    return OK;
+}
+
+/* --- entries --- */
+
+static uint32_t row_crc(uint64_t index, const uint8_t *head)
+{
+    uint8_t place[8];
+    put_be64(place, index);
+    return crc32c(crc32c(0, place, sizeof(place)), head, ROW_CRC_AT);
+}
+
+enum err log_entry_put(struct kv_txn *t, uint32_t replica, const struct log_entry *e)
+{
+    size_t first = e->data.n < ROW_DATA_MAX ? e->data.n : ROW_DATA_MAX;
+    struct repl_key k = key_index(replica, 'L', e->index);
+    uint8_t *row;
+    ASSERT(e->data.n <= REPL_ENTRY_BYTES_MAX);
+    enum err rc = kv_reserve(t, key_slice(&k), ROW_HEAD_BYTES + first, &row);
+    if (rc != OK) {
+        return rc;
+    }
+    memset(row, 0, ROW_HEAD_BYTES);
+    put_le64(row, e->term);
+    row[8] = (uint8_t)e->type;
+    put_le32(row + 12, e->body_bytes);
+    put_le32(row + 16, (uint32_t)e->data.n);
+    put_le32(row + ROW_CRC_AT, crc32c(row_crc(e->index, row), e->data.p, e->data.n));
+    if (first > 0) {
+        memcpy(row + ROW_HEAD_BYTES, e->data.p, first);
+    }
+    uint16_t chunk = 1;
+    for (size_t at = first; at < e->data.n; at += KV_CHUNK_BYTES) {
+        k = key_log_chunk(replica, e->index, chunk++);
+        rc = kv_put(t, key_slice(&k), slice_sub(e->data, at, at + KV_CHUNK_BYTES));
+        if (rc != OK) {
+            return rc;
+        }
+    }
+    return OK;
+}
+
+struct row_head {
+    struct log_entry entry; /* without data */
+    uint32_t data_bytes;
+};
+
+/* ERR_CORRUPT when the row cannot be one; the checksum is not looked at. */
+static enum err row_head_decode(struct slice row, uint64_t index, struct row_head *out)
+{
+    if (row.n < ROW_HEAD_BYTES) {
+        return ERR_CORRUPT;
+    }
+    uint8_t type = row.p[8];
+    uint32_t data_bytes = get_le32(row.p + 16);
+    size_t first = data_bytes < ROW_DATA_MAX ? data_bytes : ROW_DATA_MAX;
+    if (type < REPL_ENTRY_COMMAND || type > REPL_ENTRY_CHANGE || data_bytes > REPL_ENTRY_BYTES_MAX ||
+        row.n != ROW_HEAD_BYTES + first) {
+        return ERR_CORRUPT;
+    }
+    memset(out, 0, sizeof(*out));
+    out->entry.index = index;
+    out->entry.term = get_le64(row.p);
+    out->entry.type = (enum repl_entry_type)type;
+    out->entry.body_bytes = get_le32(row.p + 12);
+    out->data_bytes = data_bytes;
+    return OK;
+}
+
+static enum err read_continuations(struct kv_txn *t, uint32_t replica, uint64_t index, size_t data_bytes,
+                                   struct buf *data)
+{
+    for (uint16_t chunk = 1; data->len < data_bytes; chunk++) {
+        struct repl_key k = key_log_chunk(replica, index, chunk);
+        struct slice part;
+        enum err e = kv_get(t, key_slice(&k), &part);
+        if (e == ERR_NOTFOUND) {
+            return ERR_CORRUPT;
+        }
+        if (e != OK) {
+            return e;
+        }
+        if (part.n == 0 || part.n > data_bytes - data->len) {
+            return ERR_CORRUPT;
+        }
+        e = buf_append_slice(data, part);
+        if (e != OK) {
+            return e;
+        }
+    }
+    return OK;
+}
+
+enum err log_entry_get(struct kv_txn *t, uint32_t replica, uint64_t index, struct log_entry *out, struct buf *scratch)
+{
+    struct repl_key k = key_index(replica, 'L', index);
+    struct row_head head;
+    struct slice row;
+    enum err e = kv_get(t, key_slice(&k), &row);
+    if (e != OK) {
+        return e;
+    }
+    e = row_head_decode(row, index, &head);
+    if (e != OK) {
+        return e;
+    }
+    uint32_t stored = get_le32(row.p + ROW_CRC_AT);
+    uint32_t crc = row_crc(index, row.p);
+    buf_reset(scratch);
+    e = buf_append_slice(scratch, slice_sub(row, ROW_HEAD_BYTES, row.n));
+    if (e == OK) {
+        e = read_continuations(t, replica, index, head.data_bytes, scratch);
+    }
+    if (e != OK) {
+        return e;
+    }
+    head.entry.data = buf_slice(scratch);
+    if (crc32c(crc, head.entry.data.p, head.entry.data.n) != stored) {
+        return ERR_CORRUPT;
+    }
+    *out = head.entry;
+    return OK;
+}
+
+/* --- term ranges and configurations --- */
+
+enum err log_range_put(struct kv_txn *t, uint32_t replica, struct raft_term_range range)
+{
+    struct repl_key k = key_index(replica, 'T', range.first);
+    uint8_t row[12];
+    put_le64(row, range.term);
+    put_le32(row + 8, crc32c(crc32c(0, k.b + KEY_HEAD_BYTES, 8), row, 8));
+    return kv_put(t, key_slice(&k), slice_make(row, sizeof(row)));
+}
+
+static enum err range_decode(struct slice key, struct slice row, struct raft_term_range *out)
+{
+    if (key.n != KEY_INDEX_BYTES || row.n != 12 ||
+        get_le32(row.p + 8) != crc32c(crc32c(0, key.p + KEY_HEAD_BYTES, 8), row.p, 8)) {
+        return ERR_CORRUPT;
+    }
+    out->first = get_be64(key.p + KEY_HEAD_BYTES);
+    out->term = get_le64(row.p);
+    return OK;
+}
+
+enum err log_configuration_put(struct kv_txn *t, uint32_t replica, uint64_t index, struct slice conf)
+{
+    struct repl_key k = key_index(replica, 'C', index);
+    uint8_t *row;
+    enum err e = kv_reserve(t, key_slice(&k), 4 + conf.n, &row);
+    if (e != OK) {
+        return e;
+    }
+    put_le32(row, crc32c(crc32c(0, k.b + KEY_HEAD_BYTES, 8), conf.p, conf.n));
+    memcpy(row + 4, conf.p, conf.n);
+    return OK;
+}
+
+static enum err configuration_decode(struct slice key, struct slice row, struct raft_log_change *out)
+{
+    if (key.n != KEY_INDEX_BYTES || row.n < 4 ||
+        get_le32(row.p) != crc32c(crc32c(0, key.p + KEY_HEAD_BYTES, 8), row.p + 4, row.n - 4)) {
+        return ERR_CORRUPT;
+    }
+    out->index = get_be64(key.p + KEY_HEAD_BYTES);
+    out->configuration = slice_sub(row, 4, row.n);
+    return OK;
+}
+
+/* --- index --- */
+
+/* Room for one more element in a growing array. */
+static enum err grow(void **array, size_t n, size_t element)
+{
+    if ((n & (n - 1)) != 0 || (n > 0 && n < 4)) {
+        return OK;
+    }
+    void *bigger = mem_realloc(*array, (n == 0 ? 4 : 2 * n) * element);
+    if (bigger == NULL) {
+        return ERR_NOMEM;
+    }
+    *array = bigger;
+    return OK;
+}
+
+static enum err add_range(struct log_index *x, const struct repl_meta *m, struct raft_term_range range)
+{
+    const struct raft_term_range *before = x->n_ranges == 0 ? NULL : &x->ranges[x->n_ranges - 1];
+    if (range.first == 0 || range.first > m->log_last || range.term == 0 || range.term > m->last_term ||
+        (before == NULL && range.first > m->log_first) || (before != NULL && range.term <= before->term)) {
+        return ERR_CORRUPT;
+    }
+    enum err e = grow((void **)&x->ranges, x->n_ranges, sizeof(x->ranges[0]));
+    if (e == OK) {
+        x->ranges[x->n_ranges++] = range;
+    }
+    return e;
+}
+
+static enum err load_ranges(struct kv_cursor *c, uint32_t replica, const struct repl_meta *m, struct log_index *x)
+{
+    struct repl_key from = key_head(replica, 'T');
+    struct slice key;
+    struct slice row;
+    enum err e = kv_cursor_seek(c, key_slice(&from), &key, &row);
+    while (e == OK && key_under(key, replica, 'T')) {
+        struct raft_term_range range;
+        e = range_decode(key, row, &range);
+        if (e == OK) {
+            e = add_range(x, m, range);
+        }
+        if (e != OK) {
+            return e;
+        }
+        e = kv_cursor_next(c, &key, &row);
+    }
+    if (e != OK && e != ERR_NOTFOUND) {
+        return e;
+    }
+    return x->n_ranges > 0 && x->ranges[x->n_ranges - 1].term == m->last_term ? OK : ERR_CORRUPT;
+}
+
+/* The bytes move with buf's growth: offsets first, pointers when all are there. */
+static enum err add_change(struct log_index *x, const struct raft_log_change *change)
+{
+    enum err e = grow((void **)&x->changes, x->n_changes, sizeof(x->changes[0]));
+    if (e == OK) {
+        e = buf_append_slice(&x->bytes, change->configuration);
+    }
+    if (e == OK) {
+        x->changes[x->n_changes++] = *change;
+    }
+    return e;
+}
+
+static enum err load_changes(struct kv_cursor *c, uint32_t replica, const struct repl_meta *m, struct log_index *x)
+{
+    struct repl_key from = key_index(replica, 'C', m->snapshot_configuration);
+    struct slice key;
+    struct slice row;
+    enum err e = kv_cursor_seek(c, key_slice(&from), &key, &row);
+    while (e == OK && key_under(key, replica, 'C')) {
+        struct raft_log_change change;
+        e = configuration_decode(key, row, &change);
+        if (e == OK && change.index > m->log_last) {
+            e = ERR_CORRUPT;
+        }
+        if (e == OK && (change.index >= m->log_first || change.index == m->snapshot_configuration)) {
+            e = add_change(x, &change);
+        }
+        if (e != OK) {
+            return e;
+        }
+        e = kv_cursor_next(c, &key, &row);
+    }
+    return e == OK || e == ERR_NOTFOUND ? OK : e;
+}
+
+/* Points the changes into the buffer; takes the snapshot's configuration off the front unless the log still has its
+ * entry. */
+static enum err settle_changes(const struct repl_meta *m, struct log_index *x)
+{
+    const uint8_t *at = buf_slice(&x->bytes).p;
+    for (size_t i = 0; i < x->n_changes; i++) {
+        x->changes[i].configuration.p = at;
+        at += x->changes[i].configuration.n;
+    }
+    if (m->snapshot_configuration == 0) {
+        return x->n_changes > 0 && x->changes[0].index == 1 ? OK : ERR_CORRUPT;
+    }
+    if (x->n_changes == 0 || x->changes[0].index != m->snapshot_configuration) {
+        return ERR_CORRUPT;
+    }
+    x->snapshot_configuration = x->changes[0].configuration;
+    if (x->changes[0].index < m->log_first) {
+        x->n_changes--;
+        memmove(x->changes, x->changes + 1, x->n_changes * sizeof(x->changes[0]));
+    }
+    return OK;
+}
+
+enum err log_index_load(struct kv_txn *t, uint32_t replica, const struct repl_meta *m, struct log_index *out)
+{
+    struct kv_cursor *c;
+    memset(out, 0, sizeof(*out));
+    buf_init(&out->bytes, CONFIGURATIONS_BYTES_MAX);
+    enum err e = kv_cursor_open(t, &c);
+    if (e != OK) {
+        return e;
+    }
+    e = load_ranges(c, replica, m, out);
+    if (e == OK) {
+        e = load_changes(c, replica, m, out);
+    }
+    kv_cursor_close(c);
+    return e == OK ? settle_changes(m, out) : e;
+}
+
+void log_index_fini(struct log_index *x)
+{
+    mem_free(x->ranges);
+    mem_free(x->changes);
+    buf_fini(&x->bytes);
+}
+
+/* --- trim --- */
+
+/* Deletes the rows of a letter below `below`, the newest of them kept: the range that reaches into the log, or the
+ * configuration in force. Few rows ever (terms and membership changes), so no bound. *out_kept is its index, 0 when
+ * there is none. */
+static enum err trim_older(struct kv_txn *t, struct kv_cursor *c, uint32_t replica, char letter, uint64_t below,
+                           uint64_t *out_kept)
+{
+    struct repl_key from = key_head(replica, letter);
+    struct slice key;
+    struct slice row;
+    uint64_t kept = 0;
+    enum err e = kv_cursor_seek(c, key_slice(&from), &key, &row);
+    while (e == OK && key_under(key, replica, letter)) {
+        if (key.n != KEY_INDEX_BYTES) {
+            return ERR_CORRUPT;
+        }
+        uint64_t index = get_be64(key.p + KEY_HEAD_BYTES);
+        if (index >= below) {
+            break;
+        }
+        if (kept != 0) {
+            struct repl_key older = key_index(replica, letter, kept);
+            e = kv_del(t, key_slice(&older));
+            if (e != OK) {
+                return e;
+            }
+        }
+        kept = index;
+        struct repl_key next = key_index(replica, letter, index + 1);
+        e = kv_cursor_seek(c, key_slice(&next), &key, &row);
+    }
+    if (e != OK && e != ERR_NOTFOUND) {
+        return e;
+    }
+    *out_kept = kept;
+    return OK;
+}
+
+/* Entry rows from the head. Stops in front of an entry that would pass rows_max with its continuations, unless it is
+ * the first. */
+static enum err trim_entries(struct kv_cursor *c, uint32_t replica, struct repl_meta *m, uint64_t last_index,
+                             size_t rows_max, size_t *rows)
+{
+    struct repl_key from = key_index(replica, 'L', m->log_first);
+    struct slice key;
+    struct slice row;
+    enum err e = kv_cursor_seek(c, key_slice(&from), &key, &row);
+    while (e == OK && key_under(key, replica, 'L') && key.n >= KEY_INDEX_BYTES) {
+        uint64_t index = get_be64(key.p + KEY_HEAD_BYTES);
+        if (key.n == KEY_INDEX_BYTES) {
+            struct row_head head;
+            if (index > last_index || *rows >= rows_max) {
+                return OK;
+            }
+            e = index == m->log_first ? row_head_decode(row, index, &head) : ERR_CORRUPT;
+            if (e != OK) {
+                return e;
+            }
+            uint64_t bytes = (uint64_t)head.data_bytes + head.entry.body_bytes;
+            m->log_bytes -= bytes < m->log_bytes ? bytes : m->log_bytes;
+            m->log_first = index + 1;
+            m->snapshot_index = index;
+            m->snapshot_term = head.entry.term;
+        }
+        e = kv_cursor_del(c);
+        if (e != OK) {
+            return e;
+        }
+        (*rows)++;
+        e = kv_cursor_next(c, &key, &row);
+    }
+    return e == OK || e == ERR_NOTFOUND ? ERR_CORRUPT
+                                        : e; /* the log's last entry always stays: the walk ends in front of it */
+}
+
+enum err log_trim(struct kv_txn *t, uint32_t replica, struct repl_meta *m, uint64_t last_index, size_t rows_max,
+                  size_t *out_rows)
+{
+    struct kv_cursor *c;
+    uint64_t kept;
+    size_t rows = 0;
+    ASSERT(last_index < m->log_last && last_index <= m->applied);
+    enum err e = kv_cursor_open(t, &c);
+    if (e != OK) {
+        return e;
+    }
+    e = trim_entries(c, replica, m, last_index, rows_max, &rows);
+    if (e == OK && rows > 0) {
+        e = trim_older(t, c, replica, 'T', m->log_first + 1, &kept);
+    }
+    if (e == OK && rows > 0) {
+        e = trim_older(t, c, replica, 'C', m->log_first, &kept);
+        if (e == OK && kept == 0) {
+            e = ERR_CORRUPT;
+        }
+        if (e == OK) {
+            m->snapshot_configuration = kept;
+        }
+    }
+    kv_cursor_close(c);
+    *out_rows = rows;
+    return e;
+}

@@ -1,0 +1,297 @@
+#include "replication/volume.h"
+
+#include "proto/base/assert.h"
+#include "proto/base/hash.h"
+#include "proto/base/log.h"
+#include "proto/base/mem.h"
+#include "replication/group_run.h"
+#include "replication/key.h"
+#include "replication/volume_run.h"
+
+#define LOG_ENTRIES_MAX_DEFAULT 1000
+#define LOG_BYTES_MAX_DEFAULT ((uint64_t)64 << 20)
+#define FORMAT_VERSION 1
+#define VOLUME_ROW_BYTES 12
+
+/* --- the volume's own rows --- */
+
+enum err volume_row_put(struct volume *v, struct kv_txn *t)
+{
+    struct repl_key k = key_head(0, 'V');
+    uint8_t row[VOLUME_ROW_BYTES];
+    put_le32(row, FORMAT_VERSION);
+    put_le32(row + 4, v->next_replica);
+    put_le32(row + 8, crc32c(0, row, 8));
+    return kv_put(t, key_slice(&k), slice_make(row, sizeof(row)));
+}
+
+static enum err corrupt(const char *what)
+{
+    log_error("volume.corrupt", "the volume cannot be opened", LOG_STR("row", what));
+    return ERR_CORRUPT;
+}
+
+static enum err load_volume_row(struct volume *v, struct kv_txn *t)
+{
+    struct repl_key k = key_head(0, 'V');
+    struct slice row;
+    enum err e = kv_get(t, key_slice(&k), &row);
+    if (e == ERR_NOTFOUND) {
+        v->next_replica = 1;
+        v->row_dirty = true;
+        return OK;
+    }
+    if (e != OK) {
+        return e;
+    }
+    if (row.n != VOLUME_ROW_BYTES || get_le32(row.p + 8) != crc32c(0, row.p, 8)) {
+        return corrupt("0 'V' (volume row): checksum");
+    }
+    if (get_le32(row.p) != FORMAT_VERSION) {
+        log_error("volume.version", "the volume was written by another version", LOG_U64("format", get_le32(row.p)));
+        return ERR_UNSUPPORTED;
+    }
+    v->next_replica = get_le32(row.p + 4);
+    return OK;
+}
+
+static enum err add_found(struct volume *v, struct volume_found found)
+{
+    if (v->n_found == v->found_capacity) {
+        size_t capacity = v->found_capacity == 0 ? 64 : 2 * v->found_capacity;
+        struct volume_found *bigger = mem_realloc(v->found, capacity * sizeof(*bigger));
+        if (bigger == NULL) {
+            return ERR_NOMEM;
+        }
+        v->found = bigger;
+        v->found_capacity = capacity;
+    }
+    v->found[v->n_found++] = found;
+    return OK;
+}
+
+static enum err find_replicas(struct volume *v, struct kv_txn *t)
+{
+    struct repl_key from = key_head(0, 'R');
+    struct kv_cursor *c;
+    struct slice key;
+    struct slice row;
+    enum err e = kv_cursor_open(t, &c);
+    if (e != OK) {
+        return e;
+    }
+    e = kv_cursor_seek(c, key_slice(&from), &key, &row);
+    while (e == OK && key_under(key, 0, 'R')) {
+        struct volume_found found = {.replica = row.n == 4 ? get_be32(row.p) : 0};
+        if (key.n != KEY_HEAD_BYTES + 4 || found.replica == 0 || found.replica >= v->next_replica) {
+            e = corrupt("0 'R' (replica of a shard)");
+            break;
+        }
+        found.shard.v = get_be32(key.p + KEY_HEAD_BYTES);
+        e = add_found(v, found);
+        if (e == OK) {
+            e = kv_cursor_next(c, &key, &row);
+        }
+    }
+    kv_cursor_close(c);
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
+static enum err load_volume(struct volume *v)
+{
+    struct kv_txn *t;
+    enum err e = kv_begin(v->cfg.kv, false, &t);
+    if (e != OK) {
+        return e;
+    }
+    e = load_volume_row(v, t);
+    if (e == OK) {
+        e = find_replicas(v, t);
+    }
+    kv_abort(t);
+    return e;
+}
+
+enum err volume_open(const struct volume_config *cfg, struct volume **out)
+{
+    struct volume *v = mem_zalloc(sizeof(*v));
+    if (v == NULL) {
+        return ERR_NOMEM;
+    }
+    v->cfg = *cfg;
+    v->limits.log_entries_max = cfg->log_entries_max == 0 ? LOG_ENTRIES_MAX_DEFAULT : cfg->log_entries_max;
+    v->limits.log_bytes_max = cfg->log_bytes_max == 0 ? LOG_BYTES_MAX_DEFAULT : cfg->log_bytes_max;
+    v->limits.dead_retention_ms = cfg->dead_retention_ms;
+    v->entries_max = VOLUME_TURN_ENTRIES_MAX;
+    v->purge_at_ms = UINT64_MAX;
+    list_init(&v->active);
+    list_init(&v->batch);
+    list_init(&v->upkeep);
+    list_init(&v->starting);
+    buf_init(&v->scratch, REPL_ENTRY_BYTES_MAX);
+    enum err e = load_volume(v);
+    if (e != OK) {
+        volume_close(v);
+        return e;
+    }
+    *out = v;
+    return OK;
+}
+
+void volume_close(struct volume *v)
+{
+    for (size_t i = 0; i < v->n_groups; i++) {
+        group_free(v->groups[i]);
+    }
+    for (size_t i = 0; i < VOLUME_TABLE_PAGES; i++) {
+        mem_free(v->table[i]);
+    }
+    for (size_t i = 0; i < v->n_slots; i++) {
+        buf_fini(&v->slots[i].result);
+    }
+    mem_free(v->slots);
+    mem_free(v->groups);
+    mem_free(v->found);
+    buf_fini(&v->scratch);
+    mem_free(v);
+}
+
+const struct volume_found *volume_found(const struct volume *v, size_t *out_n)
+{
+    *out_n = v->n_found;
+    return v->found;
+}
+
+/* --- replicas --- */
+
+/* Readers look groups up while the volume's thread adds others: pages are published once and never move. */
+struct group *volume_group(struct volume *v, struct shard_id shard)
+{
+    if (shard.v >= VOLUME_TABLE_PAGES * VOLUME_TABLE_PAGE_GROUPS) {
+        return NULL;
+    }
+    struct group **page = __atomic_load_n(&v->table[shard.v / VOLUME_TABLE_PAGE_GROUPS], __ATOMIC_ACQUIRE);
+    return page == NULL ? NULL : __atomic_load_n(&page[shard.v % VOLUME_TABLE_PAGE_GROUPS], __ATOMIC_ACQUIRE);
+}
+
+static enum err reserve_group(struct volume *v, struct shard_id shard)
+{
+    struct group ***page = &v->table[shard.v / VOLUME_TABLE_PAGE_GROUPS];
+    if (*page == NULL) {
+        struct group **fresh = mem_calloc(VOLUME_TABLE_PAGE_GROUPS, sizeof(*fresh));
+        if (fresh == NULL) {
+            return ERR_NOMEM;
+        }
+        __atomic_store_n(page, fresh, __ATOMIC_RELEASE);
+    }
+    if (v->n_groups == v->groups_capacity) {
+        size_t capacity = v->groups_capacity == 0 ? 64 : 2 * v->groups_capacity;
+        struct group **bigger = mem_realloc(v->groups, capacity * sizeof(*bigger));
+        if (bigger == NULL) {
+            return ERR_NOMEM;
+        }
+        v->groups = bigger;
+        v->groups_capacity = capacity;
+    }
+    return OK;
+}
+
+static void publish_group(struct volume *v, struct group *g)
+{
+    struct group **page = v->table[g->shard.v / VOLUME_TABLE_PAGE_GROUPS];
+    v->groups[v->n_groups++] = g;
+    list_push_back(&v->starting, &g->start);
+    __atomic_store_n(&page[g->shard.v % VOLUME_TABLE_PAGE_GROUPS], g, __ATOMIC_RELEASE);
+}
+
+static uint32_t found_replica(const struct volume *v, struct shard_id shard)
+{
+    for (size_t i = 0; i < v->n_found; i++) {
+        if (v->found[i].shard.v == shard.v) {
+            return v->found[i].replica;
+        }
+    }
+    return 0;
+}
+
+static enum err load_group(struct volume *v, const struct group_config *cfg, bool fresh, struct group **out)
+{
+    struct kv_txn *t;
+    struct buf why;
+    enum err e = kv_begin(v->cfg.kv, false, &t);
+    if (e != OK) {
+        return e;
+    }
+    buf_init(&why, 512);
+    e = group_load(cfg, t, fresh, out, &why);
+    kv_abort(t);
+    if (e != OK) {
+        log_error("replica.refused", "a replica cannot be opened", LOG_U64("shard", cfg->shard.v),
+                  LOG_U64("replica", cfg->replica), LOG_SLICE("reason", buf_slice(&why)), LOG_ERR(e));
+    }
+    buf_fini(&why);
+    return e;
+}
+
+enum err volume_replica_open(struct volume *v, struct shard_id shard, struct node_id node, const struct repl_fsm *fsm)
+{
+    if (shard.v >= VOLUME_TABLE_PAGES * VOLUME_TABLE_PAGE_GROUPS || node.v == 0) {
+        return ERR_INVAL;
+    }
+    if (volume_group(v, shard) != NULL) {
+        return ERR_EXISTS;
+    }
+    enum err e = reserve_group(v, shard);
+    if (e != OK) {
+        return e;
+    }
+    uint32_t replica = found_replica(v, shard);
+    bool fresh = replica == 0;
+    struct group_config cfg = {
+        .replica = fresh ? v->next_replica : replica, .shard = shard, .node = node, .limits = v->limits, .fsm = *fsm};
+    struct group *g;
+    e = load_group(v, &cfg, fresh, &g);
+    if (e != OK) {
+        return e;
+    }
+    if (fresh) {
+        v->next_replica++;
+        v->row_dirty = true;
+    }
+    publish_group(v, g);
+    return OK;
+}
+
+/* --- for readers --- */
+
+bool volume_leads(struct volume *v, struct shard_id shard, uint64_t *out_term)
+{
+    struct group *g = volume_group(v, shard);
+    uint64_t term = g == NULL ? 0 : group_leads_term(g);
+    if (term == 0) {
+        return false;
+    }
+    *out_term = term;
+    return true;
+}
+
+enum err volume_state_prefix(struct volume *v, struct shard_id shard, uint8_t out_prefix[5])
+{
+    const struct group *g = volume_group(v, shard);
+    if (g == NULL) {
+        return ERR_NOTFOUND;
+    }
+    put_be32(out_prefix, g->replica);
+    out_prefix[4] = 'S';
+    return OK;
+}
+
+void volume_stats(const struct volume *v, struct volume_stats *out)
+{
+    out->turns = __atomic_load_n(&v->stats.turns, __ATOMIC_RELAXED);
+    out->commits = __atomic_load_n(&v->stats.commits, __ATOMIC_RELAXED);
+    out->entries = __atomic_load_n(&v->stats.entries, __ATOMIC_RELAXED);
+    out->body_bytes = __atomic_load_n(&v->stats.body_bytes, __ATOMIC_RELAXED);
+    out->full_refusals = __atomic_load_n(&v->stats.full_refusals, __ATOMIC_RELAXED);
+    out->commit_us_total = __atomic_load_n(&v->stats.commit_us_total, __ATOMIC_RELAXED);
+}

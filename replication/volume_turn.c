@@ -1,0 +1,522 @@
+#include "proto/base/assert.h"
+#include "proto/base/log.h"
+#include "proto/base/mem.h"
+#include "replication/volume_run.h"
+
+#define RETRY_MS 1000     /* after ERR_FULL or ERR_NOMEM in what nobody waits for */
+#define UPKEEP_IDLE_MS 50 /* upkeep waits this long for a turn that commits anyway */
+#define WAIT_MS_MAX 60000
+#define WATERMARK_MS 1000       /* between looks at the free space */
+#define UPKEEP_ROWS_BASE 512    /* rows trimmed or purged a turn, */
+#define UPKEEP_ROWS_PER_ENTRY 3 /* plus so many for each entry of it: upkeep keeps pace with the load */
+#define SLOT_KEEP_BYTES 4096    /* result buffers larger than this are given back */
+
+static void count(uint64_t *counter, uint64_t n)
+{
+    __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static const struct slice nothing = {NULL, 0};
+
+static void answer(struct proposal *p, enum err status)
+{
+    p->done(p, status, nothing);
+}
+
+/* --- inbox --- */
+
+static enum err admit(const struct volume *v, const struct proposal *p, const struct group *g)
+{
+    if (g == NULL) {
+        return ERR_NOT_LEADER;
+    }
+    if (g->state == GROUP_FAILED) {
+        return ERR_UNAVAILABLE;
+    }
+    if (p->data.n > REPL_ENTRY_BYTES_MAX || p->body.n > REPL_ENTRY_BYTES_MAX - p->data.n) {
+        return ERR_LIMIT;
+    }
+    if (p->grows && v->above_watermark) {
+        return ERR_FULL;
+    }
+    return OK;
+}
+
+static void activate(struct volume *v, struct group *g)
+{
+    if (g->state == GROUP_RUNNING && g->head != NULL && list_empty(&g->active)) {
+        list_push_back(&v->active, &g->active);
+    }
+}
+
+static void take_inbox(struct volume *v, struct proposal *list)
+{
+    while (list != NULL) {
+        struct proposal *p = list;
+        struct shard_id shard = {.v = p->shard};
+        list = (struct proposal *)(void *)p->node.next;
+        struct group *g = volume_group(v, shard);
+        enum err e = admit(v, p, g);
+        if (e != OK) {
+            count(&v->stats.full_refusals, e == ERR_FULL);
+            answer(p, e);
+            continue;
+        }
+        group_push(g, p);
+        activate(v, g);
+    }
+}
+
+/* --- watermark --- */
+
+static uint64_t free_bytes(struct volume *v)
+{
+    struct kv_stat st;
+    kv_stat(v->cfg.kv, &st);
+    uint64_t growable = st.map_bytes > st.file_bytes ? st.map_bytes - st.file_bytes : 0;
+    if (v->cfg.disk_free != NULL) {
+        uint64_t disk = v->cfg.disk_free(v->cfg.disk_ctx);
+        growable = disk < growable ? disk : growable;
+    }
+    return growable + (st.file_bytes > st.used_bytes ? st.file_bytes - st.used_bytes : 0);
+}
+
+static void look_at_watermark(struct volume *v, uint64_t now_ms)
+{
+    if (v->cfg.reserve_bytes == 0 || (now_ms < v->watermark_at_ms && v->bytes_since_look < v->cfg.reserve_bytes / 4)) {
+        return;
+    }
+    bool above = free_bytes(v) < v->cfg.reserve_bytes;
+    if (above != v->above_watermark) {
+        log_warn("volume.watermark", above ? "the disk is nearly full: what grows is refused" : "space is free again",
+                 LOG_U64("reserve_bytes", v->cfg.reserve_bytes));
+    }
+    v->above_watermark = above;
+    v->watermark_at_ms = now_ms + WATERMARK_MS;
+    v->bytes_since_look = 0;
+}
+
+/* --- failure --- */
+
+static void fail_waiting(struct group *g, enum err status)
+{
+    for (struct proposal *p = group_pop(g); p != NULL; p = group_pop(g)) {
+        answer(p, status);
+    }
+}
+
+/* A corrupt row stops its shard, not its neighbours. */
+static void quarantine(struct volume *v, struct group *g)
+{
+    (void)v;
+    log_error("replica.corrupt", "a row is corrupt: the shard stops here; verify the volume with ctl check",
+              LOG_U64("shard", g->shard.v), LOG_U64("replica", g->replica), LOG_U64("applied", g->meta.applied));
+    g->state = GROUP_FAILED;
+    __atomic_store_n(&g->leads_term, 0, __ATOMIC_RELEASE);
+    list_remove(&g->active);
+    list_remove(&g->upkeep);
+    list_remove(&g->start);
+    fail_waiting(g, ERR_UNAVAILABLE);
+}
+
+/* --- start --- */
+
+static enum err write_starts(struct volume *v, struct kv_txn *t, struct group **out_bad)
+{
+    size_t entries_left = VOLUME_TURN_ENTRIES_MAX;
+    LIST_FOREACH (it, &v->starting) {
+        struct group *g = LIST_ENTRY(it, struct group, start);
+        bool complete = false;
+        if (g->state != GROUP_LOADED) {
+            continue;
+        }
+        if (entries_left == 0) {
+            break;
+        }
+        uint64_t backlog = g->meta.log_last - g->meta.applied;
+        enum err e = group_start_write(g, t, entries_left, VOLUME_TURN_BYTES_MAX / 8, &v->scratch, &complete);
+        if (e != OK) {
+            *out_bad = g;
+            return e;
+        }
+        list_push_back(&v->batch, &g->batch);
+        g->taken = complete; /* remembered until the commit */
+        entries_left -= backlog < entries_left ? (size_t)backlog : entries_left;
+        if (entries_left > 0) {
+            entries_left--;
+        }
+    }
+    return v->row_dirty ? volume_row_put(v, t) : OK;
+}
+
+static void starts_committed(struct volume *v)
+{
+    v->row_dirty = false;
+    for (struct list *it = list_pop_front(&v->batch); it != NULL; it = list_pop_front(&v->batch)) {
+        struct group *g = LIST_ENTRY(it, struct group, batch);
+        bool complete = g->taken != 0;
+        g->taken = 0;
+        group_start_committed(g, complete);
+    }
+}
+
+static void abort_batch(struct volume *v)
+{
+    for (struct list *it = list_pop_front(&v->batch); it != NULL; it = list_pop_front(&v->batch)) {
+        group_aborted(LIST_ENTRY(it, struct group, batch));
+    }
+}
+
+static enum err commit_starts(struct volume *v)
+{
+    struct group *bad = NULL;
+    struct kv_txn *t;
+    enum err e = kv_begin(v->cfg.kv, true, &t);
+    if (e != OK) {
+        return e;
+    }
+    e = write_starts(v, t, &bad);
+    if (e != OK) {
+        kv_abort(t);
+        if (bad != NULL) {
+            group_aborted(bad);
+        }
+        abort_batch(v);
+        if (e == ERR_CORRUPT && bad != NULL) {
+            quarantine(v, bad);
+            return OK;
+        }
+        return e;
+    }
+    e = kv_commit(t);
+    if (e != OK) {
+        abort_batch(v);
+        return e;
+    }
+    count(&v->stats.commits, 1);
+    starts_committed(v);
+    return OK;
+}
+
+/* What is durable starts to run. */
+static enum err run_started(struct volume *v, uint64_t now_ms)
+{
+    struct kv_txn *t;
+    enum err e = kv_begin(v->cfg.kv, false, &t);
+    if (e != OK) {
+        return e;
+    }
+    LIST_FOREACH_SAFE (it, &v->starting) {
+        struct group *g = LIST_ENTRY(it, struct group, start);
+        if (g->state != GROUP_DURABLE) {
+            continue;
+        }
+        e = group_start_raft(g, t, now_ms, (unsigned)rng_u64(v->cfg.rng));
+        if (e == ERR_CORRUPT) {
+            quarantine(v, g);
+            e = OK;
+            continue;
+        }
+        if (e != OK) {
+            break;
+        }
+        list_remove(&g->start);
+        list_push_back(&v->upkeep, &g->upkeep);
+        activate(v, g);
+    }
+    kv_abort(t);
+    return e;
+}
+
+static bool has_loaded(const struct volume *v)
+{
+    LIST_FOREACH (it, &v->starting) {
+        if (LIST_ENTRY(it, struct group, start)->state == GROUP_LOADED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void start_failed(struct volume *v, enum err e, uint64_t now_ms)
+{
+    log_error("volume.start", "replicas cannot start; trying again", LOG_ERR(e));
+    v->pause_until_ms = now_ms + RETRY_MS;
+    LIST_FOREACH (it, &v->starting) {
+        fail_waiting(LIST_ENTRY(it, struct group, start), ERR_UNAVAILABLE);
+    }
+}
+
+static void start_groups(struct volume *v, uint64_t now_ms)
+{
+    enum err e = OK;
+    if (now_ms < v->pause_until_ms) {
+        return;
+    }
+    if (has_loaded(v)) {
+        e = commit_starts(v);
+    }
+    if (e == OK) {
+        e = run_started(v, now_ms);
+    }
+    if (e == ERR_IO) {
+        v->dead = true;
+    } else if (e != OK) {
+        start_failed(v, e, now_ms);
+    }
+}
+
+/* --- the transaction --- */
+
+struct turn {
+    uint64_t now_ms;
+    uint64_t wall_ms;
+    size_t entries; /* proposals in the transaction */
+    size_t bytes;
+    bool upkeep;       /* wanted */
+    bool changed;      /* there is something to commit */
+    struct group *bad; /* the group whose rows failed */
+};
+
+static enum err grow_slots(struct volume *v, size_t n)
+{
+    if (n <= v->n_slots) {
+        return OK;
+    }
+    size_t bigger_n = v->n_slots == 0 ? 64 : v->n_slots;
+    while (bigger_n < n) {
+        bigger_n *= 2;
+    }
+    struct group_slot *bigger = mem_realloc(v->slots, bigger_n * sizeof(*bigger));
+    if (bigger == NULL) {
+        return ERR_NOMEM;
+    }
+    for (size_t i = v->n_slots; i < bigger_n; i++) {
+        buf_init(&bigger[i].result, REPL_RESULT_BYTES_MAX);
+    }
+    v->slots = bigger;
+    v->n_slots = bigger_n;
+    return OK;
+}
+
+static void collect(struct volume *v, struct turn *turn)
+{
+    LIST_FOREACH_SAFE (it, &v->active) {
+        struct group *g = LIST_ENTRY(it, struct group, active);
+        size_t bytes = group_collect(g, v->entries_max - turn->entries, VOLUME_TURN_BYTES_MAX - turn->bytes);
+        if (g->taken == 0) {
+            break; /* the transaction is full: this group is first next time */
+        }
+        g->slot = turn->entries;
+        turn->entries += g->taken;
+        turn->bytes += bytes;
+        list_push_back(&v->batch, &g->batch);
+    }
+}
+
+static enum err write_batch(struct volume *v, struct kv_txn *t, struct turn *turn)
+{
+    LIST_FOREACH (it, &v->batch) {
+        struct group *g = LIST_ENTRY(it, struct group, batch);
+        enum err e = group_write(g, t, &v->slots[g->slot]);
+        if (e != OK) {
+            turn->bad = g;
+            return e;
+        }
+        turn->changed = true;
+    }
+    return OK;
+}
+
+static enum err write_upkeep(struct volume *v, struct kv_txn *t, struct turn *turn)
+{
+    size_t rows_left = UPKEEP_ROWS_BASE + UPKEEP_ROWS_PER_ENTRY * turn->entries;
+    LIST_FOREACH (it, &v->upkeep) {
+        struct group *g = LIST_ENTRY(it, struct group, upkeep);
+        bool changed = false;
+        if (rows_left == 0) {
+            break;
+        }
+        if (list_empty(&g->batch)) {
+            list_push_back(&v->batch, &g->batch);
+        }
+        enum err e = group_upkeep(g, t, turn->wall_ms, &rows_left, &changed);
+        if (e != OK) {
+            turn->bad = g;
+            return e;
+        }
+        turn->changed = turn->changed || changed;
+    }
+    return OK;
+}
+
+static enum err write_turn(struct volume *v, struct turn *turn)
+{
+    struct kv_txn *t;
+    enum err e = kv_begin(v->cfg.kv, true, &t);
+    if (e != OK) {
+        return e;
+    }
+    e = write_batch(v, t, turn);
+    if (e == OK && turn->upkeep) {
+        e = write_upkeep(v, t, turn);
+    }
+    if (e != OK || !turn->changed) {
+        kv_abort(t);
+        return e;
+    }
+    turn->bad = NULL;
+    uint64_t from_us = clock_perf_us();
+    e = kv_commit(t);
+    if (e == OK) {
+        count(&v->stats.commits, 1);
+        count(&v->stats.commit_us_total, clock_perf_us() - from_us);
+    }
+    return e;
+}
+
+static void answer_group(struct volume *v, struct group *g, size_t taken)
+{
+    for (size_t i = 0; i < taken; i++) {
+        struct group_slot *slot = &v->slots[g->slot + i];
+        struct proposal *p = group_pop(g);
+        count(&v->stats.entries, p->staged_index == 0);
+        count(&v->stats.body_bytes, slot->status == OK ? p->body.n : 0);
+        p->done(p, slot->status, buf_slice(&slot->result));
+        if (slot->result.cap > SLOT_KEEP_BYTES) {
+            buf_reset(&slot->result);
+            buf_shrink(&slot->result);
+        }
+    }
+}
+
+/* First raft and the state machines, then the answers: whoever is answered finds everything in place. */
+static void turn_committed(struct volume *v, const struct turn *turn)
+{
+    LIST_FOREACH_SAFE (it, &v->batch) {
+        struct group *g = LIST_ENTRY(it, struct group, batch);
+        size_t taken = g->taken;
+        group_committed(g, turn->now_ms, turn->wall_ms);
+        g->taken = taken; /* still to be answered */
+        v->purge_at_ms = g->purge_at_ms < v->purge_at_ms ? g->purge_at_ms : v->purge_at_ms;
+        list_remove(&g->upkeep);
+        if (group_wants_upkeep(g)) {
+            list_push_back(&v->upkeep, &g->upkeep);
+        }
+    }
+    for (struct list *it = list_pop_front(&v->batch); it != NULL; it = list_pop_front(&v->batch)) {
+        struct group *g = LIST_ENTRY(it, struct group, batch);
+        size_t taken = g->taken;
+        g->taken = 0;
+        answer_group(v, g, taken);
+        list_remove(&g->active);
+        activate(v, g);
+    }
+    v->bytes_since_look += turn->bytes;
+    if (turn->entries > 0 && v->entries_max < VOLUME_TURN_ENTRIES_MAX) {
+        v->entries_max = 2 * v->entries_max < VOLUME_TURN_ENTRIES_MAX ? 2 * v->entries_max : VOLUME_TURN_ENTRIES_MAX;
+    }
+}
+
+/* The only proposal of the transaction does not fit by itself. */
+static void refuse_first(struct volume *v, enum err e)
+{
+    struct group *g = LIST_ENTRY(v->active.next, struct group, active);
+    struct proposal *p = group_pop(g);
+    list_remove(&g->active);
+    activate(v, g);
+    count(&v->stats.full_refusals, e == ERR_FULL);
+    answer(p, e == ERR_FULL ? ERR_FULL : ERR_OVERLOAD);
+}
+
+/* Nothing changed on disk. Upkeep is put off first; then the batch is halved until the proposal that does not fit
+ * stands alone. */
+static void turn_aborted(struct volume *v, const struct turn *turn, enum err e)
+{
+    abort_batch(v);
+    if (e == ERR_IO) {
+        v->dead = true;
+        return;
+    }
+    if (e == ERR_CORRUPT && turn->bad != NULL) {
+        quarantine(v, turn->bad);
+        return;
+    }
+    if (turn->upkeep) {
+        v->pause_until_ms = turn->now_ms + RETRY_MS;
+    } else if (turn->entries > 1) {
+        v->entries_max = turn->entries / 2;
+    } else {
+        refuse_first(v, e);
+    }
+}
+
+static void run_turn(struct volume *v, struct turn *turn)
+{
+    turn->upkeep = !list_empty(&v->upkeep) && turn->now_ms >= v->pause_until_ms;
+    collect(v, turn);
+    if (turn->entries == 0 && !turn->upkeep) {
+        return;
+    }
+    enum err e = grow_slots(v, turn->entries);
+    if (e == OK) {
+        e = write_turn(v, turn);
+    }
+    if (e == OK) {
+        turn_committed(v, turn);
+    } else {
+        turn_aborted(v, turn, e);
+    }
+}
+
+/* --- timers --- */
+
+/* Groups are looked through only when a walk over dead bodies is due: a sole voter has no other timers. */
+static void scan_due(struct volume *v, const struct turn *turn)
+{
+    if (turn->wall_ms < v->purge_at_ms) {
+        return;
+    }
+    v->purge_at_ms = UINT64_MAX;
+    for (size_t i = 0; i < v->n_groups; i++) {
+        struct group *g = v->groups[i];
+        group_check_due(g, turn->wall_ms);
+        v->purge_at_ms = g->purge_at_ms < v->purge_at_ms ? g->purge_at_ms : v->purge_at_ms;
+        if (group_wants_upkeep(g) && list_empty(&g->upkeep)) {
+            list_push_back(&v->upkeep, &g->upkeep);
+        }
+    }
+}
+
+static uint64_t wait_ms(const struct volume *v, const struct turn *turn)
+{
+    if (!list_empty(&v->active)) {
+        return 0;
+    }
+    if (!list_empty(&v->starting) || !list_empty(&v->upkeep)) {
+        uint64_t pause = v->pause_until_ms > turn->now_ms ? v->pause_until_ms - turn->now_ms : 0;
+        uint64_t idle = list_empty(&v->starting) ? UPKEEP_IDLE_MS : 0;
+        return pause > idle ? pause : idle;
+    }
+    uint64_t purge = v->purge_at_ms > turn->wall_ms ? v->purge_at_ms - turn->wall_ms : 0;
+    return purge < WAIT_MS_MAX ? purge : WAIT_MS_MAX;
+}
+
+uint64_t volume_turn(struct volume *v, struct proposal *list)
+{
+    struct turn turn = {.now_ms = clock_mono_ms(v->cfg.clock), .wall_ms = clock_wall_ms(v->cfg.clock)};
+    if (v->dead) {
+        return WAIT_MS_MAX;
+    }
+    count(&v->stats.turns, 1);
+    look_at_watermark(v, turn.now_ms);
+    take_inbox(v, list);
+    if (!list_empty(&v->starting)) {
+        start_groups(v, turn.now_ms);
+    }
+    if (!v->dead) {
+        scan_due(v, &turn);
+        run_turn(v, &turn);
+    }
+    return v->dead ? WAIT_MS_MAX : wait_ms(v, &turn);
+}
