@@ -1,11 +1,11 @@
-/* One client connection: plaintext or TLS bytes in and out, buffers, timeouts. Owned by its loop; every call comes from that
- * loop's thread. The protocol sees plain bytes only.
+/* One client connection: plaintext or TLS bytes in and out, buffers, timeouts. Owned by its loop; every call comes from
+ * that loop's thread. The protocol sees plain bytes only.
  *
- * Life: accept -> proto->open -> (bytes arrive -> a fiber runs proto->input until it returns) ... -> proto->close -> freed.
- * At most one fiber runs for a connection at a time: while one runs, further input is only buffered. When proto->input returns
- * without having consumed all, it is called again when more bytes arrive; it returns with nothing pending to become idle.
- * Idle connections hold no fiber and give their buffers back. The input buffer is bounded (in_bytes_max): when it is full
- * reading stops until something is consumed. */
+ * Life: accept -> proto->open -> (bytes arrive -> a fiber runs proto->input until it returns) ... -> proto->close ->
+ * freed. At most one fiber runs for a connection at a time: while one runs, further input is only buffered. When
+ * proto->input returns without having consumed all, it is called again when more bytes arrive; it returns with nothing
+ * pending to become idle. Idle connections hold no fiber and give their buffers back. The input buffer is bounded
+ * (in_bytes_max): when it is full reading stops until something is consumed. */
 #ifndef FRONTEND_NET_CONN_H
 #define FRONTEND_NET_CONN_H
 
@@ -32,20 +32,22 @@ enum conn_event {
     CONN_EVENT_DRAIN    /* the process is shutting down: say BYE/421 and close */
 };
 
-/* A protocol, e.g. IMAP. The session lies in the connection's memory (zeroed). All callbacks but close run on a fiber. */
+/* A protocol, e.g. IMAP. The session lies in the connection's memory (zeroed). All callbacks but close run on a fiber.
+ */
 struct conn_proto {
-    const char *name;      /* "imap", "submission": metrics and logs */
-    const char *alpn;      /* "imap", "pop3", "smtp" or NULL */
+    const char *name; /* "imap", "submission": metrics and logs */
+    const char *alpn; /* "imap", "pop3", "smtp" or NULL */
     size_t session_bytes;
-    size_t in_bytes_max;   /* unread input a client may have queued */
-    uint64_t idle_ms;      /* initial idle timeout (before login) */
+    size_t in_bytes_max; /* unread input a client may have queued */
+    uint64_t idle_ms;    /* initial idle timeout (before login) */
     /* Greets. An error closes the connection after what was written is flushed. */
     enum err (*open)(struct conn *c, void *session);
     /* There is unread input. ERR_CLOSED or any error closes after flushing. */
     enum err (*input)(struct conn *c, void *session);
     /* May write and may close; OK keeps the connection. */
     enum err (*event)(struct conn *c, void *session, enum conn_event ev);
-    /* Frees what the session owns. Not on a fiber: must not block. Called exactly once, after the last fiber has returned. */
+    /* Frees what the session owns. Not on a fiber: must not block. Called exactly once, after the last fiber has
+     * returned. */
     void (*close)(struct conn *c, void *session);
 };
 
@@ -87,16 +89,20 @@ size_t conn_unsent(const struct conn *c);
 bool conn_is_tls(const struct conn *c);
 /* True when the listener has a TLS context and the connection is still plaintext. */
 bool conn_can_starttls(const struct conn *c);
-/* After the protocol's positive reply was written: flushes it, DISCARDS all pipelined plaintext input (RFC 3207, 4.2; returns
- * ERR_PROTOCOL and the caller must close, if there was any), handshakes. ERR_TLS on failure: close without a word. */
+/* After the protocol's positive reply was written: flushes it, DISCARDS all pipelined plaintext input (RFC 3207, 4.2;
+ * returns ERR_PROTOCOL and the caller must close, if there was any), handshakes. ERR_TLS on failure: close without a
+ * word. */
 MUST_CHECK enum err conn_starttls(struct conn *c);
 /* "TLSv1.3 TLS_AES_128_GCM_SHA256", "" on plaintext. */
 const char *conn_tls_description(const struct conn *c);
+/* Keying material of the TLS session (RFC 5705, no context), e.g. label "EXPORTER-Channel-Binding" and 32 bytes for
+ * SCRAM-PLUS (RFC 9266). ERR_TLS on plaintext. */
+MUST_CHECK enum err conn_tls_export(struct conn *c, const char *label, uint8_t *out, size_t n);
 
 /* --- life --- */
 void conn_set_idle_ms(struct conn *c, uint64_t idle_ms);
-/* Thread-safe wake for a subscription: the session's event(NOTIFY) runs soon (coalesced). See session/watch.h; conn handles stay
- * valid through conn_ref/conn_unref. */
+/* Thread-safe wake for a subscription: the session's event(NOTIFY) runs soon (coalesced). See session/watch.h; conn
+ * handles stay valid through conn_ref/conn_unref. */
 struct conn_handle;
 struct conn_handle *conn_handle_ref(struct conn *c);
 void conn_handle_unref(struct conn_handle *h);

@@ -22,18 +22,19 @@ struct fiber;
 
 typedef void (*fiber_fn)(void *arg);
 
-/* Starts fn(arg) on a pooled fiber; it runs until its first park before this returns when called from the loop itself, or
- * is queued when called from another fiber. ERR_LIMIT when the loop's fiber limit is reached, ERR_NOMEM. */
+/* Starts fn(arg) on a pooled fiber; it runs until its first park before this returns when called from the loop itself,
+ * or is queued when called from another fiber. ERR_LIMIT when the loop's fiber limit is reached, ERR_NOMEM. */
 MUST_CHECK enum err fiber_spawn(struct loop *loop, fiber_fn fn, void *arg);
 
 /* The running fiber, NULL on the loop's own stack. */
 struct fiber *fiber_self(void);
 struct loop *fiber_loop(void);
 
-/* Suspends the running fiber until fiber_wake. A wake that comes before the park is kept (one), so there is no lost wakeup:
- * callers re-check their condition in a loop. */
+/* Suspends the running fiber until fiber_wake. A wake that comes before the park is kept (one), so there is no lost
+ * wakeup: callers re-check their condition in a loop. */
 void fiber_park(void);
-/* Makes a parked fiber runnable in its loop's next round. Only from the fiber's own loop thread; other threads use loop_post. */
+/* Makes a parked fiber runnable in its loop's next round. Only from the fiber's own loop thread; other threads use
+ * loop_post. */
 void fiber_wake(struct fiber *f);
 /* Returns after ms milliseconds. */
 void fiber_sleep(uint64_t ms);

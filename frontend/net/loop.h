@@ -1,9 +1,9 @@
 /* One event loop a thread: an I/O backend (io_uring or epoll behind the same completion interface), timers, a queue for
  * work posted by other threads, and the run queue of fibers. No locks between loops.
  *
- * io_backend = auto | io_uring | epoll is decided once per process by loop_backend_decide: auto tries a small ring, and on EPERM,
- * ENOSYS or ENOMEM logs errno and the remedy and falls back; strict io_uring returns an error text for the caller to print and
- * exit before listening. Metric pillarbox_io_backend{backend="..."}. */
+ * io_backend = auto | io_uring | epoll is decided once per process by loop_backend_decide: auto tries a small ring, and
+ * on EPERM, ENOSYS or ENOMEM logs errno and the remedy and falls back; strict io_uring returns an error text for the
+ * caller to print and exit before listening. Metric pillarbox_io_backend{backend="..."}. */
 #ifndef FRONTEND_NET_LOOP_H
 #define FRONTEND_NET_LOOP_H
 
@@ -22,7 +22,8 @@ extern "C" {
 
 enum io_backend { IO_BACKEND_AUTO, IO_BACKEND_IO_URING, IO_BACKEND_EPOLL };
 
-/* Resolves AUTO by probing. ERR_UNSUPPORTED with an operator's explanation in why for a strict request that cannot be had. */
+/* Resolves AUTO by probing. ERR_UNSUPPORTED with an operator's explanation in why for a strict request that cannot be
+ * had. */
 MUST_CHECK enum err loop_backend_decide(enum io_backend want, enum io_backend *out_got, struct buf *why);
 
 struct loop;
@@ -44,7 +45,8 @@ unsigned loop_index(const struct loop *l);
 /* Milliseconds of the monotonic clock, read once a round. */
 uint64_t loop_now_ms(const struct loop *l);
 
-/* Work from any thread: fn runs on the loop's stack in its thread. The task is the poster's memory until fn is called. */
+/* Work from any thread: fn runs on the loop's stack in its thread. The task is the poster's memory until fn is called.
+ */
 struct loop_task {
     struct queue_node node;
     void (*fn)(struct loop *l, struct loop_task *t);

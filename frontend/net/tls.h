@@ -1,5 +1,6 @@
-/* TLS contexts on BoringSSL: TLS 1.2 and 1.3, SNI, ALPN, tickets, reload. A context is shared by all loops (thread-safe);
- * tls_context_reload swaps certificates for new handshakes atomically, and a failed reload keeps the old ones. */
+/* TLS contexts on BoringSSL: TLS 1.2 and 1.3, SNI, ALPN, tickets, reload. A context is shared by all loops
+ * (thread-safe); tls_context_reload swaps certificates for new handshakes atomically, and a failed reload keeps the old
+ * ones. */
 #ifndef FRONTEND_NET_TLS_H
 #define FRONTEND_NET_TLS_H
 
@@ -20,7 +21,8 @@ struct tls_certificate {
 };
 
 struct tls_config {
-    const struct tls_certificate *certificates; /* the first is the default; others are chosen by SNI from their names */
+    const struct tls_certificate
+        *certificates; /* the first is the default; others are chosen by SNI from their names */
     size_t n_certificates;
 };
 

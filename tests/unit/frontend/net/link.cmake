@@ -1,0 +1,1 @@
+set(LINK pb_net pb_base pb_boringssl)
