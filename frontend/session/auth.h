@@ -7,6 +7,7 @@
 #define FRONTEND_SESSION_AUTH_H
 
 #include "frontend/session/backend.h"
+#include "proto/base/rng.h"
 
 #ifdef __cplusplus
 extern "C" {
