@@ -245,7 +245,11 @@ static enum err commit_failed(struct lmdb_kv *kv, enum err failed, int rc)
     if (rc == EIO && disk_nearly_full(kv)) {
         return ERR_FULL;
     }
-    return map_error("mdb_txn_commit", rc);
+    enum err e = map_error("mdb_txn_commit", rc);
+    if (e == ERR_CORRUPT) {
+        fatal("mdb_txn_commit", rc); /* no single row to blame */
+    }
+    return e;
 }
 
 static enum err lmdb_commit(struct kv_txn *base)

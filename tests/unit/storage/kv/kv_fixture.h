@@ -1,0 +1,77 @@
+/* Stores for the tests: one on LMDB in a folder of its own, one in memory, behind one face. */
+#ifndef TESTS_UNIT_STORAGE_KV_KV_FIXTURE_H
+#define TESTS_UNIT_STORAGE_KV_KV_FIXTURE_H
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <string>
+
+#include "storage/kv/kv_lmdb.h"
+#include "storage/kv/kv_mem.h"
+
+struct TempDir {
+    std::string path;
+    TempDir()
+    {
+        std::string name = (std::filesystem::temp_directory_path() / "pb-kv-XXXXXX").string();
+        path = mkdtemp(name.data());
+    }
+    ~TempDir()
+    {
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+    }
+    TempDir(const TempDir &) = delete;
+    TempDir &operator=(const TempDir &) = delete;
+    std::string file() const
+    {
+        return path + "/volume.mdb";
+    }
+};
+
+inline enum err open_lmdb(const std::string &path, struct kv **out, uint64_t map_bytes = 0, bool read_only = false,
+                          std::string *reason = nullptr)
+{
+    struct kv_lmdb_config cfg = {};
+    struct buf why;
+    buf_init(&why, 1000);
+    cfg.path = path.c_str();
+    cfg.map_bytes = map_bytes;
+    cfg.read_only = read_only;
+    enum err e = kv_lmdb_open(&cfg, out, &why);
+    if (reason != nullptr) {
+        struct slice s = buf_slice(&why);
+        reason->assign(reinterpret_cast<const char *>(s.p), s.n);
+    }
+    buf_fini(&why);
+    return e;
+}
+
+inline struct slice str(const std::string &s)
+{
+    return slice_make(s.data(), s.size());
+}
+
+inline std::string text(struct slice s)
+{
+    return std::string(reinterpret_cast<const char *>(s.p), s.n);
+}
+
+inline void put(struct kv *kv, const std::string &key, const std::string &value)
+{
+    struct kv_txn *t;
+    ASSERT_EQ(kv_begin(kv, true, &t), OK);
+    ASSERT_EQ(kv_put(t, str(key), str(value)), OK);
+    ASSERT_EQ(kv_commit(t), OK);
+}
+
+inline std::string get(struct kv_txn *t, const std::string &key)
+{
+    struct slice v;
+    enum err e = kv_get(t, str(key), &v);
+    return e == OK ? text(v) : err_name(e);
+}
+
+#endif /* TESTS_UNIT_STORAGE_KV_KV_FIXTURE_H */
