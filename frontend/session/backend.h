@@ -1,8 +1,10 @@
-/* The frontend's view of storage: any account, any method, from a fiber, with routing, retries and deadlines hidden. It never sees LMDB or Raft.
+/* The frontend's view of storage: any account, any method, from a fiber, with routing, retries and deadlines hidden. It
+ * never sees LMDB or Raft.
  *
- * A call: encode the request, route shard -> node from the cached map, send with a fresh 128-bit request id (or the caller's), issue time and deadline;
- * park the fiber; on NOT_LEADER, a cut link or UNAVAILABLE retry with the SAME id (so a write happens once) until the deadline, with jittered
- * back-off; then ERR_UNAVAILABLE or ERR_TIMEOUT. The method's own refusals (ERR_NOTFOUND, ERR_QUOTA ...) return at once.
+ * A call: encode the request, route shard -> node from the cached map, send with a fresh 128-bit request id (or the
+ * caller's), issue time and deadline; park the fiber; on NOT_LEADER, a cut link or UNAVAILABLE retry with the SAME id
+ * (so a write happens once) until the deadline, with jittered back-off; then ERR_UNAVAILABLE or ERR_TIMEOUT. The
+ * method's own refusals (ERR_NOTFOUND, ERR_QUOTA ...) return at once.
  *
  * Threads: one struct backend a process; backend_call only on a fiber (the completion comes back by loop_post). */
 #ifndef FRONTEND_SESSION_BACKEND_H
@@ -49,18 +51,19 @@ struct backend_request {
     enum method method;
     const ProtobufCMessage *message; /* the method's request; NULL = empty */
     struct slice attach;
-    uint32_t timeout_ms;             /* 0 = the default */
-    const struct u128 *request_id;   /* NULL = fresh */
+    uint32_t timeout_ms;           /* 0 = the default */
+    const struct u128 *request_id; /* NULL = fresh */
 };
 
 struct backend_reply {
-    ProtobufCMessage *message; /* the method's reply type, lives in the arena given to backend_call; NULL when the method has none or on error */
+    ProtobufCMessage *message; /* the method's reply type, lives in the arena given to backend_call; NULL when the
+                                  method has none or on error */
     struct slice attach;       /* points into `raw` */
     struct rpc_reply raw;
 };
 
-/* Returns the method's status. On anything but OK the reply holds nothing (DELIVER is the exception: see op.proto). The reply must be released by
- * backend_reply_fini in every case; message dies with the arena. */
+/* Returns the method's status. On anything but OK the reply holds nothing (DELIVER is the exception: see op.proto). The
+ * reply must be released by backend_reply_fini in every case; message dies with the arena. */
 MUST_CHECK enum err backend_call(struct backend *b, const struct backend_request *req, struct arena *arena,
                                  struct backend_reply *out);
 void backend_reply_fini(struct backend_reply *r);
@@ -74,14 +77,15 @@ MUST_CHECK enum err backend_account_call(struct backend *b, const struct account
 MUST_CHECK enum err backend_resolve(struct backend *b, struct slice address, struct arena *arena,
                                     const Pb__ReadResolveResult **out);
 
-/* Where a body is, for DELIVER and APPEND: small ones are attached, larger ones staged chunk by chunk as they stream in, so that a frontend holds
- * at most one chunk of a message. One upload is for one account (its shard). */
+/* Where a body is, for DELIVER and APPEND: small ones are attached, larger ones staged chunk by chunk as they stream
+ * in, so that a frontend holds at most one chunk of a message. One upload is for one account (its shard). */
 struct backend_upload;
-MUST_CHECK enum err backend_upload_begin(struct backend *b, struct shard_id shard, struct account_id account, uint64_t size_hint,
-                                         struct backend_upload **out);
+MUST_CHECK enum err backend_upload_begin(struct backend *b, struct shard_id shard, struct account_id account,
+                                         uint64_t size_hint, struct backend_upload **out);
 MUST_CHECK enum err backend_upload_write(struct backend_upload *u, struct slice bytes);
 /* Ends it: source is what goes into the request, attach its attachment (valid until upload_free). */
-MUST_CHECK enum err backend_upload_finish(struct backend_upload *u, Pb__BodySource *out_source, struct slice *out_attach);
+MUST_CHECK enum err backend_upload_finish(struct backend_upload *u, Pb__BodySource *out_source,
+                                          struct slice *out_attach);
 /* Also aborts a staged upload that no request used. */
 void backend_upload_free(struct backend_upload *u);
 /* The request that used it was answered OK: nothing to abort. */
@@ -90,8 +94,10 @@ void backend_upload_used(struct backend_upload *u);
 /* --- change hints (session/watch.c) --- */
 struct conn;
 struct backend_watch;
-/* Wakes the connection by conn_notify whenever the account may have changed (hint, gap, or link loss re-checked within 3 s). mailbox 0 = any. */
-MUST_CHECK enum err backend_watch_add(struct backend *b, const struct account_ref *a, struct conn *c, struct backend_watch **out);
+/* Wakes the connection by conn_notify whenever the account may have changed (hint, gap, or link loss re-checked within
+ * 3 s). mailbox 0 = any. */
+MUST_CHECK enum err backend_watch_add(struct backend *b, const struct account_ref *a, struct conn *c,
+                                      struct backend_watch **out);
 /* The modseq last heard of for the account; a session compares with what it has. Thread-safe, cheap. */
 uint64_t backend_watch_modseq(const struct backend_watch *w);
 void backend_watch_remove(struct backend_watch *w);

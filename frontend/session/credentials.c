@@ -1,3 +1,5 @@
+#include "frontend/session/credentials.h"
+
 #include <argon2.h>
 #include <crypt.h>
 #include <openssl/digest.h>
@@ -7,6 +9,8 @@
 #include <openssl/sha.h>
 
 #include "frontend/session/auth.h"
+#include "proto/base/assert.h"
+#include "proto/base/bytes.h"
 #include "proto/base/mem.h"
 
 /* OWASP's figures for Argon2id; deploy/docs/ARCHITECTURE.md, section 5. */
@@ -190,4 +194,17 @@ enum err credentials_verify(const Pb__Credentials *c, struct slice password)
         return argon2_verify_text(c->argon2id, password);
     }
     return c->crypt.len > 0 ? crypt_verify_text(c->crypt, password) : ERR_AUTH;
+}
+
+void credentials_fingerprint(const uint8_t key[32], struct account_id account, struct slice password, uint8_t out[32])
+{
+    uint8_t id[8];
+    unsigned n = 0;
+    HMAC_CTX ctx;
+    put_be64(id, account.v);
+    HMAC_CTX_init(&ctx);
+    int good = HMAC_Init_ex(&ctx, key, 32, EVP_sha256(), NULL) == 1 && HMAC_Update(&ctx, id, sizeof(id)) == 1 &&
+               HMAC_Update(&ctx, password.p, password.n) == 1 && HMAC_Final(&ctx, out, &n) == 1;
+    HMAC_CTX_cleanup(&ctx);
+    ASSERT(good && n == 32); /* BoringSSL's HMAC fails only for misuse */
 }
