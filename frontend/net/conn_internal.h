@@ -85,6 +85,7 @@ struct conn {
     uint64_t idle_ms;
     uint64_t active_ms;   /* last input, or end of a command */
     uint64_t progress_ms; /* the peer took bytes */
+    int kernel_queue;     /* bytes that the peer had not acknowledged when the stall timer looked last */
 
     struct sockaddr_storage peer;
     char peer_ip[INET6_ADDRSTRLEN];

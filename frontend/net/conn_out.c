@@ -1,6 +1,8 @@
 /* Output: the session's bytes gather in out and leave when its fiber blocks or returns; wire is what the kernel has. */
+#include <linux/sockios.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "frontend/net/conn_internal.h"
@@ -11,6 +13,7 @@
 
 #define ENCRYPT_BYTES_MAX (128 * 1024) /* a send: bounds the ciphertext beside the plaintext */
 #define PRINTF_BYTES_MAX 1024
+#define STALL_LOOKS 4 /* in the time after which a client that takes nothing is evicted */
 
 static size_t pending_ciphertext(const struct conn *c)
 {
@@ -75,28 +78,47 @@ void conn_out_push(struct conn *c)
     from->limit_bytes = SIZE_MAX;
     c->progress_ms = c->loop->now_ms;
     if (!c->stall.armed) {
-        loop_timer_arm(c->loop, &c->stall, c->env->write_stall_ms);
+        loop_timer_arm(c->loop, &c->stall, c->env->write_stall_ms / STALL_LOOKS + 1);
     }
     send_wire(c);
 }
 
-/* Looks at the last progress, so that a send does not have to move the timer. */
+/* A send completes in steps of what the kernel can buffer, up to megabytes: for a slow line that is no measure. So the
+ * bytes that the peer has yet to acknowledge are looked at as well. */
+static bool acknowledged_some(struct conn *c)
+{
+    int queued = 0;
+    if (ioctl(c->fd, SIOCOUTQ, &queued) != 0) {
+        return false;
+    }
+    bool some = queued < c->kernel_queue;
+    c->kernel_queue = queued;
+    return some;
+}
+
+static void evict(struct conn *c)
+{
+    /* Reset, so that the kernel does not keep what the client never takes. */
+    const struct linger now = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    metric_inc(&net_metric_evicted);
+    conn_abort(c);
+}
+
 void conn_out_stalled(struct loop *l, struct loop_timer *t)
 {
     struct conn *c = LIST_ENTRY(t, struct conn, stall);
     if (!c->sending) {
         return;
     }
-    uint64_t due = c->progress_ms + c->env->write_stall_ms;
-    if (due > l->now_ms) {
-        loop_timer_arm(l, t, due - l->now_ms);
-        return;
+    if (acknowledged_some(c)) {
+        c->progress_ms = l->now_ms;
     }
-    /* Reset, so that the kernel does not keep what the client never takes. */
-    const struct linger now = {.l_onoff = 1, .l_linger = 0};
-    (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-    metric_inc(&net_metric_evicted);
-    conn_abort(c);
+    if (l->now_ms - c->progress_ms >= c->env->write_stall_ms) {
+        evict(c);
+    } else {
+        loop_timer_arm(l, t, c->env->write_stall_ms / STALL_LOOKS + 1);
+    }
 }
 
 void conn_out_sent(struct conn *c, int n)

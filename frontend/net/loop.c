@@ -113,6 +113,7 @@ void loop_run(struct loop *l)
     ASSERT(current == NULL);
     current = l;
     io_start(l->io);
+    l->now_ms = clock_mono_ms(clock_system());
     while (!stopping(l)) {
         round_run(l);
         io_wait(l->io, wait_ms(l));
