@@ -1,0 +1,246 @@
+#include "frontend/imap/imap_sync.h"
+
+#include "frontend/imap/imap_flag.h"
+
+#define ROUNDS_MAX 1000
+
+enum err imap_report_expunges(struct imap_session *s)
+{
+    struct imap_view *v = s->view;
+    /* From the end, so that every number is right when it is read. */
+    for (size_t i = v->gone.n; i > 0; i--) {
+        const struct uidset_run *r = &v->gone.runs[i - 1];
+        uint32_t seq = imap_view_seq(v, (struct imap_uid){r->last}).v;
+        for (uint32_t n = r->last - r->first + 1; n > 0; n--, seq--) {
+            imap_out_str(&s->out, "* ");
+            imap_out_u64(&s->out, seq);
+            imap_out_str(&s->out, " EXPUNGE\r\n");
+        }
+    }
+    if (v->gone.n == 0) {
+        return OK;
+    }
+    enum err e = imap_view_drop_gone(v);
+    /* The client counts for itself: after EXPUNGE no EXISTS is due. */
+    v->told_exists = imap_view_exists(v);
+    v->told_recent = imap_view_recent(v);
+    return e;
+}
+
+void imap_report_exists(struct imap_session *s)
+{
+    struct imap_view *v = s->view;
+    uint32_t exists = imap_view_exists(v);
+    uint32_t recent = imap_view_recent(v);
+    if (exists != v->told_exists) {
+        imap_out_str(&s->out, "* ");
+        imap_out_u64(&s->out, exists);
+        imap_out_str(&s->out, " EXISTS\r\n");
+        v->told_exists = exists;
+    }
+    if (recent != v->told_recent) {
+        imap_out_str(&s->out, "* ");
+        imap_out_u64(&s->out, recent);
+        imap_out_str(&s->out, " RECENT\r\n");
+        v->told_recent = recent;
+    }
+}
+
+enum err imap_report_keywords(struct imap_session *s, char *const *names, size_t n)
+{
+    bool changed = false;
+    enum err e = imap_view_set_keywords(s->view, names, n, &changed);
+    if (changed) {
+        imap_out_flag_tables(&s->out, s->view);
+    }
+    return e;
+}
+
+/* With `full`, history was too short: what is not in the whole set has gone, what is beyond the view is new. */
+static enum err apply_full(struct imap_view *v, const Pb__ReadSyncResult *r, uint32_t recent_uid)
+{
+    struct uidset now;
+    struct uidset gone;
+    uidset_init(&now);
+    uidset_init(&gone);
+    enum err e = imap_get_uids(&r->uids, &now);
+    if (e == OK) {
+        e = uidset_copy(&gone, &v->uids);
+    }
+    if (e == OK) {
+        e = uidset_subtract(&gone, &now);
+    }
+    if (e == OK) {
+        e = uidset_union(&v->gone, &gone);
+    }
+    uint32_t last = uidset_max(&v->uids);
+    if (e == OK && last > 0) {
+        e = uidset_remove_range(&now, 1, last);
+    }
+    if (e == OK) {
+        e = imap_view_add(v, &now, recent_uid);
+    }
+    uidset_fini(&now);
+    uidset_fini(&gone);
+    return e;
+}
+
+static enum err apply_steps(struct imap_view *v, const Pb__ReadSyncResult *r, uint32_t recent_uid)
+{
+    struct uidset set;
+    uidset_init(&set);
+    enum err e = imap_get_uids(&r->new_uids, &set);
+    if (e == OK) {
+        e = imap_view_add(v, &set, recent_uid);
+    }
+    if (e == OK) {
+        e = imap_get_uids(&r->vanished, &set);
+    }
+    if (e == OK) {
+        e = imap_view_vanish(v, &set);
+    }
+    uidset_fini(&set);
+    return e;
+}
+
+/* "* 5 FETCH (UID 7 FLAGS (\Seen) MODSEQ (12))" */
+static void report_change(struct imap_session *s, uint32_t seq, uint32_t uid, uint64_t flags, uint64_t modseq)
+{
+    struct imap_out *o = &s->out;
+    imap_out_str(o, "* ");
+    imap_out_u64(o, seq);
+    imap_out_str(o, " FETCH (UID ");
+    imap_out_u64(o, uid);
+    imap_out_str(o, " FLAGS ");
+    imap_out_flags(o, s->view, flags, uidset_has(&s->view->recent, uid));
+    if (s->condstore) {
+        imap_out_str(o, " MODSEQ (");
+        imap_out_u64(o, modseq);
+        imap_out_char(o, ')');
+    }
+    imap_out_str(o, ")\r\n");
+}
+
+/* Rows changed by others, in UID order. What was expunged meanwhile is not worth a line. */
+static enum err report_changes(struct imap_session *s, const Pb__ReadSyncResult *r)
+{
+    struct uidset set;
+    uidset_init(&set);
+    enum err e = imap_get_uids(&r->changed_uids, &set);
+    uint32_t n = uidset_count(&set);
+    if (e == OK && (r->changed_flags.len != (size_t)n * 8 || r->changed_modseqs.len != (size_t)n * 8)) {
+        e = ERR_CORRUPT;
+    }
+    struct imap_view_walk walk = {0};
+    uint32_t uid = 0;
+    for (size_t i = 0; e == OK && i < n && s->out.err == OK; i++) {
+        uid = uidset_next(&set, uid);
+        uint64_t modseq = get_le64(r->changed_modseqs.data + 8 * i);
+        uint32_t seq = imap_view_walk(s->view, &walk, (struct imap_uid){uid}).v;
+        if (seq != 0 && !uidset_has(&s->view->gone, uid) &&
+            !imap_view_own_has(s->view, (struct imap_uid){uid}, modseq)) {
+            report_change(s, seq, uid, get_le64(r->changed_flags.data + 8 * i), modseq);
+        }
+    }
+    uidset_fini(&set);
+    return e;
+}
+
+/* Numbers first, then what refers to them. */
+static enum err apply(struct imap_session *s, const Pb__ReadSyncResult *r, bool expunge)
+{
+    struct imap_view *v = s->view;
+    uint32_t recent_uid = r->info != NULL ? r->info->recent_uid : 0;
+    enum err e = imap_report_keywords(s, r->keywords, r->n_keywords);
+    if (e == OK) {
+        e = r->full ? apply_full(v, r, recent_uid) : apply_steps(v, r, recent_uid);
+    }
+    if (e != OK) {
+        return e;
+    }
+    if (expunge) {
+        e = imap_report_expunges(s);
+    }
+    s->recent_due = s->recent_due || imap_view_exists(v) > v->told_exists;
+    imap_report_exists(s);
+    if (e == OK) {
+        e = report_changes(s, r);
+    }
+    if (e == OK && r->modseq > v->modseq) {
+        v->modseq = r->modseq;
+    }
+    return e;
+}
+
+static void mailbox_lost(struct imap_session *s)
+{
+    imap_bye(s, "The selected mailbox was deleted", "mailbox deleted");
+}
+
+static enum err round_trip(struct imap_session *s, bool expunge, bool *out_more)
+{
+    Pb__ReadSync req = PB__READ_SYNC__INIT;
+    req.account = s->account.id.v;
+    req.mailbox = s->view->mailbox.v;
+    req.since = s->view->modseq;
+    req.uidvalidity = s->view->uidvalidity;
+    struct arena arena;
+    arena_init(&arena, IMAP_ARENA_BYTES_MAX);
+    struct backend_reply reply;
+    enum err e = imap_call(s, METHOD_SYNC, &req.base, &arena, &reply);
+    *out_more = false;
+    if (e == ERR_NOTFOUND || e == ERR_STALE) {
+        mailbox_lost(s);
+        e = OK;
+    } else if (e == OK) {
+        const Pb__ReadSyncResult *r = (const Pb__ReadSyncResult *)reply.message;
+        uint64_t since = s->view->modseq;
+        if (r->deleted) {
+            mailbox_lost(s);
+        } else {
+            e = apply(s, r, expunge);
+            *out_more = r->more && s->view->modseq > since;
+        }
+    }
+    backend_reply_fini(&reply);
+    arena_fini(&arena);
+    return e;
+}
+
+enum err imap_sync(struct imap_session *s, bool expunge)
+{
+    /* Read before the call, so that a hint that comes meanwhile is not taken for seen. */
+    uint64_t seen = s->watch == NULL ? 0 : backend_watch_modseq(s->watch);
+    bool more = true;
+    for (unsigned i = 0; more && i < ROUNDS_MAX && !s->ended && s->out.err == OK; i++) {
+        enum err e = round_trip(s, expunge, &more);
+        if (e != OK) {
+            return e;
+        }
+    }
+    s->watch_seen = seen;
+    s->dirty = false;
+    imap_view_own_prune(s->view, s->view->modseq);
+    return OK;
+}
+
+void imap_sync_after(struct imap_session *s, struct imap_command *cmd)
+{
+    if (s->view == NULL || s->out.err != OK) {
+        return;
+    }
+    bool expunge = cmd->uid || (cmd->cmd->flags & IMAP_CMD_NO_EXPUNGE) == 0;
+    bool hint = s->watch == NULL || backend_watch_modseq(s->watch) != s->watch_seen;
+    enum err e = OK;
+    if (hint || s->dirty || (cmd->cmd->flags & IMAP_CMD_SYNC) != 0) {
+        e = imap_sync(s, expunge);
+    } else if (expunge) {
+        e = imap_report_expunges(s);
+    }
+    /* NOOP that cannot ask must not say that nothing is new. Other replies stand: what was not reported comes with the
+     * next one. */
+    if (e != OK && (cmd->cmd->flags & IMAP_CMD_SYNC) != 0 && cmd->reply.status == IMAP_STATUS_OK) {
+        struct imap_error text = imap_error_of(e, IMAP_ABOUT_MAILBOX);
+        (void)imap_no(cmd, text.code, text.text);
+    }
+}
