@@ -105,7 +105,7 @@ bool msg_param_get(struct slice params, const char *name, struct msg_text *text,
     int next = 0;
     out_value->n = 0;
     for (int count = 0; count < PARAMS_MAX && msg_param_next(&l, &param, text); count++) {
-        bool extended;
+        bool extended = false;
         if (piece_of(param, name, &extended) != next) {
             continue;
         }

@@ -11,33 +11,22 @@ struct msg_out msg_out_make(struct buf *b)
     return o;
 }
 
-void msg_out_bytes(struct msg_out *o, const void *p, size_t n)
+void msg_out_slow(struct msg_out *o, const void *p, size_t n)
 {
     if (o->err == OK) {
         o->err = buf_append(o->b, p, n);
     }
 }
 
-void msg_out_str(struct msg_out *o, const char *z)
+void msg_out_dec(struct msg_out *o, uint32_t v)
 {
-    msg_out_bytes(o, z, strlen(z));
-}
-
-void msg_out_slice(struct msg_out *o, struct slice s)
-{
-    msg_out_bytes(o, s.p, s.n);
-}
-
-void msg_out_u8(struct msg_out *o, char c)
-{
-    msg_out_bytes(o, &c, 1);
-}
-
-void msg_out_dec(struct msg_out *o, uint64_t v)
-{
-    if (o->err == OK) {
-        o->err = buf_append_u64_dec(o->b, v);
-    }
+    char digits[10];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    msg_out_bytes(o, digits + at, sizeof(digits) - at);
 }
 
 /* A line end inside a header value is a fold: it goes, the white space after it stays (RFC 5322, 2.2.3). */
@@ -84,7 +73,7 @@ static void write_literal(struct msg_out *o, struct slice s, size_t bytes_max)
         n--;
     }
     msg_out_u8(o, '{');
-    msg_out_dec(o, n);
+    msg_out_dec(o, (uint32_t)n);
     msg_out_str(o, "}\r\n");
     uint8_t *to;
     if (o->err == OK) {

@@ -68,17 +68,17 @@ static void add_forwards(struct id_set *set, struct slice v)
 static void add_backwards(struct id_set *set, struct slice v)
 {
     while (v.n > 0 && set->n < MSG_REFERENCES_MAX) {
-        const uint8_t *close = memrchr(v.p, '>', v.n);
-        if (close == NULL) {
-            return;
-        }
-        v.n = (size_t)(close - v.p);
         const uint8_t *open = memrchr(v.p, '<', v.n);
         if (open == NULL) {
             return;
         }
-        add_once(set, hash_id(slice_make(open + 1, (size_t)(close - open - 1))));
-        v.n = (size_t)(open - v.p);
+        size_t at = (size_t)(open - v.p);
+        struct slice id = slice_sub(v, at + 1, v.n);
+        size_t close = slice_find(id, '>');
+        if (close < id.n) {
+            add_once(set, hash_id(slice_sub(id, 0, close)));
+        }
+        v.n = at;
     }
 }
 
