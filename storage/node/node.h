@@ -1,7 +1,8 @@
 /* A storage node: the thin shell of threads, nng and eventfd around the deterministic parts (volume, apply, methods).
  *
- * In: RPC requests. Writes (method <= METHOD_WRITE_MAX) become proposals in the volume's inbox; reads go to the reader pool, which answers from LMDB
- * snapshots. Out: replies, change hints. Threads: one writer a volume, `readers` readers, nng's own. */
+ * In: RPC requests. Writes (method <= METHOD_WRITE_MAX) become proposals in the volume's inbox; reads go to the reader
+ * pool, which answers from LMDB snapshots. Out: replies, change hints. Threads: one writer a volume, `readers` readers,
+ * nng's own. */
 #ifndef STORAGE_NODE_NODE_H
 #define STORAGE_NODE_NODE_H
 
@@ -15,18 +16,18 @@ extern "C" {
 struct node;
 
 struct node_config {
-    const char *data_dir;          /* made when missing, mode 0700; holds node.id, volume.mdb, ctl.sock */
-    uint32_t shards;               /* at first start; later starts use what the directory shard says */
-    const char *const *rpc_urls;   /* besides ipc://<data_dir>/ctl.sock, which is always there */
+    const char *data_dir;        /* made when missing, mode 0700; holds node.id, volume.mdb, ctl.sock */
+    uint32_t shards;             /* at first start; later starts use what the directory shard says */
+    const char *const *rpc_urls; /* besides ipc://<data_dir>/ctl.sock, which is always there */
     size_t n_rpc_urls;
     const char *const *pub_urls;
     size_t n_pub_urls;
-    uint32_t readers;              /* reader threads; default 2 */
+    uint32_t readers; /* reader threads; default 2 */
     uint64_t map_bytes;
-    uint64_t reserve_bytes;        /* disk watermark */
+    uint64_t reserve_bytes; /* disk watermark */
     uint64_t dead_retention_ms;
     uint32_t flush_delay_ms;
-    uint64_t dedupe_ms;            /* 15 minutes */
+    uint64_t dedupe_ms; /* 15 minutes */
 };
 
 /* Opens or makes the data directory (cluster id, node id; a foreign or newer one is refused), starts serving. */

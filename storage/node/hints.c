@@ -1,0 +1,61 @@
+/* Change hints (proto/rpc/frame.h says what subscribers may rely on). */
+#include "storage/node/node_internal.h"
+
+#define BEAT_MS 1000
+#define QUIET_MS (RPC_HINT_QUIET_S * 1000)
+
+static struct rpc_hint beat(const struct node *n, struct shard_id shard, uint64_t seq)
+{
+    struct rpc_hint h = {.shard = shard, .epoch = n->hint_epoch, .seq = seq};
+    return h;
+}
+
+/* Publishes the events of one shard's committed entries. */
+static void shard_publish(struct node *n, struct node_shard *s, uint64_t now_ms)
+{
+    size_t count;
+    const struct storage_event *ev = storage_fsm_events(s->fsm, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct rpc_hint h = beat(n, s->id, ++s->hint_seq);
+        h.account = ev[i].account;
+        h.mailbox = ev[i].mailbox;
+        h.modseq = ev[i].modseq;
+        n->beat_seq++;
+        rpc_server_publish(n->rpc, &h);
+    }
+    if (count > 0) {
+        s->hinted_ms = now_ms;
+    }
+}
+
+/* Repeats the latest of each shard that changed lately, then the node's own: a reader that missed one learns it within
+ * a second. */
+static void beats_publish(struct node *n, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < n->n_shards; i++) {
+        struct node_shard *s = &n->shards[i];
+        if (s->hint_seq > 0 && now_ms - s->hinted_ms < QUIET_MS) {
+            struct rpc_hint h = beat(n, s->id, s->hint_seq);
+            rpc_server_publish(n->rpc, &h);
+        }
+    }
+    struct rpc_hint all = beat(n, (struct shard_id){RPC_HINT_SHARD_ALL}, n->beat_seq);
+    rpc_server_publish(n->rpc, &all);
+    n->beat_ms = now_ms;
+}
+
+void hints_publish(struct node *n, uint64_t now_ms)
+{
+    for (struct list *it = list_pop_front(&n->dirty); it != NULL; it = list_pop_front(&n->dirty)) {
+        shard_publish(n, LIST_ENTRY(it, struct node_shard, dirty), now_ms);
+    }
+    if (now_ms - n->beat_ms >= BEAT_MS) {
+        beats_publish(n, now_ms);
+    }
+}
+
+uint64_t hints_wait_ms(const struct node *n, uint64_t now_ms)
+{
+    uint64_t since = now_ms - n->beat_ms;
+    return since >= BEAT_MS ? 0 : BEAT_MS - since;
+}

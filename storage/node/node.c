@@ -1,0 +1,254 @@
+#include "storage/node/node.h"
+
+#include <stdio.h>
+
+#include "proto/base/log.h"
+#include "proto/base/mem.h"
+#include "proto/base/metrics.h"
+#include "storage/kv/kv_lmdb.h"
+#include "storage/mailbox/read_cache.h"
+#include "storage/method/pop3_locks.h"
+#include "storage/node/courier.h"
+#include "storage/node/node_internal.h"
+
+#define CACHE_BYTES ((size_t)64 * 1024 * 1024)
+#define URLS_MAX 16
+
+METRIC_COUNTER_L(metric_reads, "pillarbox_rpc_requests_total", "RPC requests received", "kind=\"read\"");
+METRIC_COUNTER_L(metric_writes, "pillarbox_rpc_requests_total", "RPC requests received", "kind=\"write\"");
+
+/* --- requests, on nng's threads --- */
+
+static void on_request(void *user, struct rpc_request *r)
+{
+    struct node *n = user;
+    const struct method_info *info = method_info(r->head.method);
+    if (info == NULL || r->head.shard.v >= n->n_shards) {
+        rpc_request_reply(r, info == NULL ? ERR_UNSUPPORTED : ERR_NOTFOUND, 0, slice_str(""), slice_str(""));
+        return;
+    }
+    metric_inc(info->write ? &metric_writes : &metric_reads);
+    if (info->write && !propose_needs_check(r)) {
+        propose_request(n, r);
+    } else {
+        readers_submit(n->readers, r);
+    }
+}
+
+/* --- shards --- */
+
+static enum err shard_apply(void *ctx, struct kv_txn *txn, struct repl_position pos, struct slice data,
+                            uint32_t body_bytes, struct buf *result)
+{
+    struct node_shard *s = ctx;
+    return s->inner.apply(s->inner.ctx, txn, pos, data, body_bytes, result);
+}
+
+static void shard_committed(void *ctx)
+{
+    struct node_shard *s = ctx;
+    s->inner.committed(s->inner.ctx);
+    list_remove(&s->dirty);
+    list_push_back(&s->node->dirty, &s->dirty);
+}
+
+static void shard_aborted(void *ctx)
+{
+    struct node_shard *s = ctx;
+    s->inner.aborted(s->inner.ctx);
+}
+
+static enum err shard_open(struct node *n, uint32_t number, uint64_t dedupe_ms)
+{
+    struct node_shard *s = &n->shards[number];
+    struct storage_fsm_config cfg = {.shard = {number}, .dedupe_ms = dedupe_ms};
+    struct repl_fsm fsm = {.ctx = s, .apply = shard_apply, .committed = shard_committed, .aborted = shard_aborted};
+    s->node = n;
+    s->id.v = number;
+    list_init(&s->dirty);
+    enum err e = storage_fsm_new(&cfg, &s->fsm);
+    if (e != OK) {
+        return e;
+    }
+    storage_fsm_bind(s->fsm, &s->inner);
+    e = volume_replica_open(n->volume, s->id, n->identity.node, &fsm);
+    uint8_t prefix[5];
+    if (e == OK) {
+        e = volume_state_prefix(n->volume, s->id, prefix);
+    }
+    if (e == OK) {
+        storage_fsm_set_prefix(s->fsm, prefix);
+    }
+    return e;
+}
+
+static enum err shards_open(struct node *n, const struct node_config *cfg)
+{
+    n->n_shards = n->identity.shards + 1;
+    n->shards = mem_calloc(n->n_shards, sizeof(*n->shards));
+    enum err e = n->shards == NULL ? ERR_NOMEM : OK;
+    for (uint32_t i = 0; e == OK && i < n->n_shards; i++) {
+        e = shard_open(n, i, cfg->dedupe_ms);
+    }
+    return e;
+}
+
+/* --- start and stop --- */
+
+static uint64_t disk_free(void *ctx)
+{
+    const struct node *n = ctx;
+    return node_dir_free_bytes(n->data_dir);
+}
+
+static enum err store_open(struct node *n, const struct node_config *cfg, struct buf *why)
+{
+    char path[1100];
+    snprintf(path, sizeof(path), "%s/volume.mdb", n->data_dir);
+    struct kv_lmdb_config kc = {.path = path, .map_bytes = cfg->map_bytes, .flush_delay_ms = cfg->flush_delay_ms};
+    enum err e = kv_lmdb_open(&kc, &n->kv, why);
+    if (e != OK) {
+        return e;
+    }
+    struct volume_config vc = {.kv = n->kv,
+                               .clock = n->clock,
+                               .rng = n->rng,
+                               .dead_retention_ms = cfg->dead_retention_ms,
+                               .reserve_bytes = cfg->reserve_bytes,
+                               .disk_free = disk_free,
+                               .disk_ctx = n};
+    return volume_open(&vc, &n->volume);
+}
+
+static enum err rpc_open(struct node *n, const struct node_config *cfg, struct buf *why)
+{
+    char socket[1100];
+    const char *urls[URLS_MAX + 1];
+    size_t count = 0;
+    snprintf(socket, sizeof(socket), "ipc://%s/ctl.sock", n->data_dir);
+    urls[count++] = socket;
+    for (size_t i = 0; i < cfg->n_rpc_urls && count < URLS_MAX; i++) {
+        urls[count++] = cfg->rpc_urls[i];
+    }
+    struct rpc_server_config rc = {.urls = urls,
+                                   .n_urls = count,
+                                   .pub_urls = cfg->pub_urls,
+                                   .n_pub_urls = cfg->n_pub_urls,
+                                   .user = n,
+                                   .on_request = on_request};
+    return rpc_server_open(&rc, &n->rpc, why);
+}
+
+static enum err parts_start(struct node *n, const struct node_config *cfg, struct buf *why)
+{
+    enum err e = node_dir_open(n->data_dir, cfg->shards, &n->identity, why);
+    if (e == OK) {
+        e = store_open(n, cfg, why);
+    }
+    if (e == OK) {
+        e = shards_open(n, cfg);
+    }
+    if (e == OK) {
+        e = read_cache_new(CACHE_BYTES, &n->cache);
+    }
+    if (e == OK) {
+        e = pop3_locks_new(&n->pop3);
+    }
+    if (e == OK) {
+        e = readers_open(n, cfg->readers == 0 ? 2 : cfg->readers, &n->readers);
+    }
+    if (e == OK) {
+        e = rpc_open(n, cfg, why);
+    }
+    if (e == OK) {
+        e = writer_start(n);
+    }
+    return e == OK ? courier_open(n, &n->courier) : e;
+}
+
+/* Every part that was started, in reverse. */
+static void parts_stop(struct node *n)
+{
+    if (n->rpc != NULL) {
+        rpc_server_stop(n->rpc);
+    }
+    if (n->courier != NULL) {
+        courier_close(n->courier);
+    }
+    if (n->readers != NULL) {
+        readers_close(n->readers);
+    }
+    writer_stop(n);
+    if (n->rpc != NULL) {
+        rpc_server_close(n->rpc);
+    }
+    if (n->volume != NULL) {
+        volume_close(n->volume);
+    }
+    for (uint32_t i = 0; n->shards != NULL && i < n->n_shards; i++) {
+        if (n->shards[i].fsm != NULL) {
+            storage_fsm_free(n->shards[i].fsm);
+        }
+    }
+    mem_free(n->shards);
+    if (n->pop3 != NULL) {
+        pop3_locks_free(n->pop3);
+    }
+    if (n->cache != NULL) {
+        read_cache_free(n->cache);
+    }
+    if (n->kv != NULL) {
+        kv_close(n->kv);
+    }
+    pthread_cond_destroy(&n->inbox_wake);
+    pthread_mutex_destroy(&n->inbox_lock);
+    mem_free(n);
+}
+
+enum err node_start(const struct node_config *cfg, struct node **out, struct buf *why)
+{
+    struct node *n = mem_zalloc(sizeof(*n));
+    if (n == NULL) {
+        return ERR_NOMEM;
+    }
+    n->clock = clock_system();
+    n->rng = rng_system();
+    n->started_ms = clock_mono_ms(n->clock);
+    n->map_bytes = cfg->map_bytes;
+    n->hint_epoch = rng_u64(n->rng);
+    queue_init(&n->inbox);
+    list_init(&n->dirty);
+    pthread_mutex_init(&n->inbox_lock, NULL);
+    pthread_cond_init(&n->inbox_wake, NULL);
+    if (snprintf(n->data_dir, sizeof(n->data_dir), "%s", cfg->data_dir) >= (int)sizeof(n->data_dir)) {
+        mem_free(n);
+        return ERR_LIMIT;
+    }
+    enum err e = parts_start(n, cfg, why);
+    if (e != OK) {
+        if (why->len == 0) {
+            enum err ignored = buf_append_str(why, err_text(e));
+            (void)ignored; /* a courtesy */
+        }
+        parts_stop(n);
+        return e;
+    }
+    *out = n;
+    return OK;
+}
+
+void node_stop(struct node *n)
+{
+    parts_stop(n);
+}
+
+bool node_ready(const struct node *n)
+{
+    uint64_t term;
+    for (uint32_t i = 0; i < n->n_shards; i++) {
+        if (!volume_leads(n->volume, n->shards[i].id, &term)) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,111 @@
+/* The node's parts among themselves. */
+#ifndef STORAGE_NODE_NODE_INTERNAL_H
+#define STORAGE_NODE_NODE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "proto/base/clock.h"
+#include "proto/base/kv.h"
+#include "proto/base/list.h"
+#include "proto/base/queue.h"
+#include "proto/base/rng.h"
+#include "proto/rpc/server.h"
+#include "replication/volume.h"
+#include "storage/apply/entry.h"
+#include "storage/method/method_run.h"
+#include "storage/node/node.h"
+#include "storage/node/node_dir.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct reader_pool;
+struct courier;
+
+/* A shard's replica on this node. Touched by the volume's thread; readers use the volume's atomics only. */
+struct node_shard {
+    struct node *node;
+    struct shard_id id;
+    struct storage_fsm *fsm;
+    struct repl_fsm inner; /* the fsm's own callbacks */
+    struct list dirty;     /* in node.dirty while events wait to be published */
+    uint64_t hint_seq;
+    uint64_t hinted_ms; /* when the last hint went out */
+};
+
+struct node {
+    struct node_identity identity;
+    char data_dir[1024];
+    uint64_t started_ms;
+    uint64_t map_bytes;
+    struct clock *clock;
+    struct rng *rng;
+    struct kv *kv;
+    struct volume *volume;
+    struct rpc_server *rpc;
+    struct reader_pool *readers;
+    struct courier *courier;
+    struct read_cache *cache;
+    struct pop3_locks *pop3;
+
+    /* the volume's thread */
+    pthread_t writer;
+    bool writer_started;
+    struct queue inbox;
+    pthread_mutex_t inbox_lock; /* only for sleeping and waking */
+    pthread_cond_t inbox_wake;
+    bool inbox_stop;
+    struct list dirty;
+    uint64_t hint_epoch;
+    uint64_t beat_seq;
+    uint64_t beat_ms;
+
+    uint32_t n_shards; /* account shards + the directory */
+    struct node_shard *shards;
+};
+
+/* --- writer.c: the volume's thread --- */
+MUST_CHECK enum err writer_start(struct node *n);
+void writer_stop(struct node *n);
+/* Any thread. */
+void writer_submit(struct node *n, struct proposal *p);
+
+/* --- propose.c --- */
+/* Turns a write request into a proposal; answers the request by itself when it is refused. Any thread. */
+void propose_request(struct node *n, struct rpc_request *r);
+/* The same after looking at the state (on a reader thread): requests that use or fill staged bodies. */
+void propose_checked(struct node *n, struct rpc_request *r, struct kv_txn *t);
+bool propose_needs_check(const struct rpc_request *r);
+
+/* A write of the node itself (handoffs, housekeeping): done runs on the volume's thread with the op's status and result
+ * bytes. */
+struct node_write {
+    struct proposal p;
+    struct node *node;
+    struct rpc_request *request; /* NULL for the node's own */
+    void (*done)(struct node_write *w, enum err status, struct slice result);
+    void *user;
+    uint8_t data[]; /* entry header and op */
+};
+MUST_CHECK enum err propose_own(struct node *n, struct shard_id shard, struct account_id account, enum method m,
+                                const struct u128 *request_id, struct slice op, struct slice body,
+                                void (*done)(struct node_write *w, enum err status, struct slice result), void *user);
+
+/* --- readers.c --- */
+MUST_CHECK enum err readers_open(struct node *n, uint32_t threads, struct reader_pool **out);
+void readers_close(struct reader_pool *p);
+/* Any thread. Answers ERR_OVERLOAD when the queue is full. */
+void readers_submit(struct reader_pool *p, struct rpc_request *r);
+
+/* --- hints.c --- */
+/* On the volume's thread, after each turn. */
+void hints_publish(struct node *n, uint64_t now_ms);
+/* Milliseconds until a heartbeat is due. */
+uint64_t hints_wait_ms(const struct node *n, uint64_t now_ms);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* STORAGE_NODE_NODE_INTERNAL_H */

@@ -1,0 +1,201 @@
+/* Write requests become entries: header with time and random bits, then the request's own bytes. Nothing is decoded
+ * here but what fills or uses staged bodies: apply decodes once and decides. */
+#include "proto/base/mem.h"
+#include "proto/base/metrics.h"
+#include "proto/schema/op.pb-c.h"
+#include "storage/node/node_internal.h"
+
+#define ISSUE_SKEW_MS (5 * 60 * 1000) /* ARCHITECTURE, section 6.1 */
+
+METRIC_COUNTER(metric_expired, "pillarbox_rpc_expired_total", "Writes refused because they were issued too long ago");
+
+static void refuse(struct rpc_request *r, enum err e)
+{
+    rpc_request_reply(r, e, 0, slice_str(""), slice_str(""));
+}
+
+static bool issued_too_far(const struct node *n, uint64_t issue_ms)
+{
+    uint64_t now = clock_wall_ms(n->clock);
+    return issue_ms > now ? issue_ms - now > ISSUE_SKEW_MS : now - issue_ms > ISSUE_SKEW_MS;
+}
+
+/* Whether the disk watermark applies: what frees, and what is bookkeeping, is taken even when the disk is nearly full.
+ */
+static bool grows(unsigned method)
+{
+    switch (method) {
+    case METHOD_EXPUNGE:
+    case METHOD_MAILBOX_DELETE:
+    case METHOD_ACCOUNT_REMOVE:
+    case METHOD_DIR_ACCOUNT_REMOVE:
+    case METHOD_STAGE_ABORT:
+    case METHOD_HANDOFF_DONE:
+    case METHOD_PURGE:
+    case METHOD_STORE:
+    case METHOD_MAILBOX_SUBSCRIBE:
+    case METHOD_RECENT_CLAIM:
+    case METHOD_QUOTA_SET:
+    case METHOD_CREDENTIALS_SET:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static void entry_fill(struct node *n, struct node_write *w, const struct entry_head *from, struct slice op)
+{
+    struct entry_head h = *from;
+    h.entry_ms = clock_wall_ms(n->clock);
+    rng_fill(n->rng, h.random, sizeof(h.random));
+    entry_head_encode(&h, w->data);
+    if (op.n > 0) {
+        memcpy(w->data + ENTRY_HEAD_BYTES, op.p, op.n);
+    }
+    w->p.data = slice_make(w->data, ENTRY_HEAD_BYTES + op.n);
+}
+
+static void request_done(struct proposal *p, enum err status, struct slice result)
+{
+    struct node_write *w = (struct node_write *)(void *)p; /* p is the first member */
+    if (status == OK && result.n < APPLY_RESULT_HEAD_BYTES && w->p.staged_index == 0) {
+        status = ERR_CORRUPT;
+    }
+    if (status == OK && w->p.staged_index == 0) {
+        status = err_from_wire(get_le32(result.p));
+        result = slice_sub(result, APPLY_RESULT_HEAD_BYTES, result.n);
+    }
+    w->done(w, status, result);
+}
+
+static void reply(struct node_write *w, enum err status, struct slice result)
+{
+    rpc_request_reply(w->request, status, 0, result, slice_str(""));
+    mem_free(w);
+}
+
+static struct node_write *write_new(struct node *n, size_t op_bytes, uint32_t shard, unsigned method)
+{
+    struct node_write *w = mem_zalloc(sizeof(*w) + ENTRY_HEAD_BYTES + op_bytes);
+    if (w != NULL) {
+        w->node = n;
+        w->p.shard = shard;
+        w->p.grows = grows(method);
+        w->p.done = request_done;
+    }
+    return w;
+}
+
+static struct entry_head head_of(const struct rpc_request *r)
+{
+    return (struct entry_head){.method = r->head.method,
+                               .shard = r->head.shard,
+                               .account = r->head.account,
+                               .issue_ms = r->head.issue_ms,
+                               .request_id = r->head.request_id};
+}
+
+void propose_request(struct node *n, struct rpc_request *r)
+{
+    if (issued_too_far(n, r->head.issue_ms)) {
+        metric_inc(&metric_expired);
+        refuse(r, ERR_EXPIRED);
+        return;
+    }
+    struct node_write *w = write_new(n, r->meta.n, r->head.shard.v, r->head.method);
+    if (w == NULL) {
+        refuse(r, ERR_NOMEM);
+        return;
+    }
+    struct entry_head h = head_of(r);
+    entry_fill(n, w, &h, r->meta);
+    w->p.body = r->attach;
+    w->request = r;
+    w->done = reply;
+    writer_submit(n, &w->p);
+}
+
+/* --- staged bodies --- */
+
+bool propose_needs_check(const struct rpc_request *r)
+{
+    switch (r->head.method) {
+    case METHOD_STAGE_BEGIN:
+    case METHOD_STAGE_CHUNK:
+        return true;
+    case METHOD_DELIVER:
+    case METHOD_APPEND:
+        return r->attach.n == 0;
+    default:
+        return false;
+    }
+}
+
+static void chunk_propose(struct node *n, struct rpc_request *r)
+{
+    Pb__OpStageChunk *op = pb__op_stage_chunk__unpack(NULL, r->meta.n, r->meta.p);
+    struct node_write *w = op == NULL ? NULL : write_new(n, 0, r->head.shard.v, r->head.method);
+    if (w == NULL) {
+        refuse(r, op == NULL ? ERR_CORRUPT : ERR_NOMEM);
+    } else {
+        w->p.staged_index = op->staged_index;
+        w->p.staged_offset = op->offset;
+        w->p.body = r->attach;
+        w->request = r;
+        w->done = reply;
+        writer_submit(n, &w->p);
+    }
+    if (op != NULL) {
+        pb__op_stage_chunk__free_unpacked(op, NULL);
+    }
+}
+
+void propose_checked(struct node *n, struct rpc_request *r, struct kv_txn *t)
+{
+    uint8_t prefix[5];
+    struct buf result;
+    struct entry_head h = head_of(r);
+    bool may_grow = true;
+    bool done = false;
+    buf_init(&result, RPC_FRAME_BYTES_MAX);
+    h.entry_ms = clock_wall_ms(n->clock);
+    enum err e = volume_state_prefix(n->volume, r->head.shard, prefix);
+    if (e == OK) {
+        e = storage_precheck(t, prefix, &h, r->meta, (uint32_t)r->attach.n, &may_grow, &done, &result);
+    }
+    struct slice s = buf_slice(&result);
+    if (e != OK) {
+        refuse(r, e);
+    } else if (done && s.n >= APPLY_RESULT_HEAD_BYTES) {
+        rpc_request_reply(r, err_from_wire(get_le32(s.p)), 0, slice_sub(s, APPLY_RESULT_HEAD_BYTES, s.n),
+                          slice_str(""));
+    } else if (r->head.method == METHOD_STAGE_CHUNK) {
+        chunk_propose(n, r);
+    } else {
+        propose_request(n, r);
+    }
+    buf_fini(&result);
+}
+
+/* --- the node's own writes --- */
+
+enum err propose_own(struct node *n, struct shard_id shard, struct account_id account, enum method m,
+                     const struct u128 *request_id, struct slice op, struct slice body,
+                     void (*done)(struct node_write *w, enum err status, struct slice result), void *user)
+{
+    struct node_write *w = write_new(n, op.n, shard.v, m);
+    if (w == NULL) {
+        return ERR_NOMEM;
+    }
+    struct entry_head h = {.method = (uint16_t)m,
+                           .shard = shard,
+                           .account = account,
+                           .issue_ms = clock_wall_ms(n->clock),
+                           .request_id = request_id != NULL ? *request_id : rng_u128(n->rng)};
+    entry_fill(n, w, &h, op);
+    w->p.body = body;
+    w->done = done;
+    w->user = user;
+    writer_submit(n, &w->p);
+    return OK;
+}
