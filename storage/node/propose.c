@@ -1,5 +1,6 @@
 /* Write requests become entries: header with time and random bits, then the request's own bytes. Nothing is decoded
  * here but what fills or uses staged bodies: apply decodes once and decides. */
+#include "proto/base/bytes.h"
 #include "proto/base/mem.h"
 #include "proto/base/metrics.h"
 #include "proto/schema/op.pb-c.h"
