@@ -43,7 +43,7 @@ static inline struct msg_lex msg_lex_make(struct slice s)
 {
     struct msg_lex l;
     l.p = s.p;
-    l.end = s.p + s.n;
+    l.end = s.n == 0 ? s.p : s.p + s.n;
     return l;
 }
 

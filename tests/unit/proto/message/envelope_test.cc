@@ -1,5 +1,9 @@
 #include "tests/unit/proto/message/grammar.h"
 
+#include <memory>
+
+#include "proto/message/address.h"
+
 namespace
 {
 
@@ -142,4 +146,23 @@ TEST(Envelope, LeavesOutAddressesPastItsShareAndStaysWellFormed)
     EXPECT_GT(rec.envelope().size(), 3000u);
     EXPECT_NE(std::string::npos, rec.envelope().find("(NIL NIL NIL NIL)) ((NIL NIL \"c\" \"d\")) NIL NIL \"<x@y>\")"));
     EXPECT_NE(0u, rec.r.headers_cut);
+}
+
+TEST(Envelope, KeepsAListWithinItsShareAtEveryShare)
+{
+    auto scratch = std::make_unique<msg_address>();
+    for (const char *value : {"G: aa@bb, cc@dd, Name <ee@ff>;, gg@hh", "aa@bb, cc@dd, Name <ee@ff>", "G: aa@bb"}) {
+        for (size_t max = 3; max < 200; max++) {
+            Buf out;
+            msg_out o = msg_out_make(&out.b);
+            msg_address_list list;
+            msg_address_list_begin(&list, &o, scratch.get(), max);
+            msg_address_list_add(&list, slice_str(value));
+            msg_address_list_end(&list);
+            EXPECT_EQ(OK, o.err);
+            EXPECT_LE(out.b.len, max);
+            std::string text = "(NIL NIL " + out.str() + " NIL NIL NIL NIL NIL NIL NIL)";
+            EXPECT_TRUE(Grammar(text).envelope_only()) << text;
+        }
+    }
 }

@@ -228,3 +228,30 @@ TEST(Record, RefusesAnotherVersion)
     bytes[0] = 2;
     EXPECT_EQ(ERR_CORRUPT, msg_record_decode(to_slice(bytes), &r));
 }
+
+TEST(Record, RefusesACharsetOutsideOfTheNames)
+{
+    std::string bytes = parse("Subject: x\n\n");
+    msg_record r;
+    msg_part p;
+    ASSERT_EQ(OK, msg_record_decode(to_slice(bytes), &r));
+    ASSERT_EQ(OK, msg_part_at(&r, 0, &p));
+    size_t row = static_cast<size_t>(r.parts.p - reinterpret_cast<const uint8_t *>(bytes.data()));
+    for (int off : {1, 8, 9, 10, 255}) {
+        bytes[row + 20] = static_cast<char>(off);
+        ASSERT_EQ(OK, msg_record_decode(to_slice(bytes), &r));
+        EXPECT_EQ(ERR_CORRUPT, msg_part_at(&r, 0, &p)) << off;
+    }
+}
+
+TEST(Record, ReadsNoCharsetBehindTheLastByte)
+{
+    std::string bytes = parse("Subject: x\n\n");
+    /* Only the fixed part and one row: every section, and the names, are empty. */
+    std::vector<char> bare(bytes.begin(), bytes.begin() + 72 + 24);
+    std::fill(bare.begin() + 52, bare.begin() + 72, 0);
+    msg_record r;
+    msg_part p;
+    ASSERT_EQ(OK, msg_record_decode(slice_make(bare.data(), bare.size()), &r));
+    EXPECT_EQ(ERR_CORRUPT, msg_part_at(&r, 0, &p));
+}

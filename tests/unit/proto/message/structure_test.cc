@@ -146,6 +146,15 @@ TEST(Structure, PassesRfc2231ParametersAsFoundAndUsesThemForBoundaryAndCharset)
     EXPECT_STREQ("utf-8", rec.part(1).charset);
 }
 
+TEST(Structure, TakesTheFirstOfRepeatedParametersAndPiecesInOrderOnly)
+{
+    Record rec(parse("Content-Type: text/plain; charset=one; charset=two\n\n"));
+    EXPECT_STREQ("one", rec.part(0).charset);
+    Record pieces(
+        parse("Content-Type: text/plain; charset*1=b; charset*0=a; charset*1=c; charset*x=d; charset2=e\n\n"));
+    EXPECT_STREQ("ac", pieces.part(0).charset);
+}
+
 TEST(Structure, ReadsParametersLeniently)
 {
     expect_structure(

@@ -304,3 +304,28 @@ TEST(Torture, ALineLongerThanAnyDelimiterIsNone)
         EXPECT_EQ(padding + 3 <= 512 ? 1u : 0u, Record(whole).part(1).body_bytes) << padding;
     }
 }
+
+TEST(Torture, TheRecordStaysWithinEveryLimit)
+{
+    std::string multiparts = mixed;
+    std::string messages = mixed;
+    std::string both = mixed;
+    for (int i = 0; i < 200; i++) {
+        std::string inner = "--b\nContent-Type: multipart/x; boundary=i" + std::to_string(i) + "\n\nno part\n";
+        std::string message = "--b\nContent-Type: message/rfc822\nContent-Description: " + std::string(i % 50, 'd') +
+                              "\n\nFrom: a@b\nSubject: " + std::string(static_cast<size_t>(i) * 5, 's') + "\n\nx\n";
+        multiparts += inner;
+        messages += message;
+        both +=
+            (i % 3 == 0 ? inner : message) + "--b\nContent-Type: text/plain; charset=c" + std::to_string(i) + "\n\ny\n";
+    }
+    msg_limits limits = msg_limits_default;
+    for (uint32_t max = 8192; max < 14000; max += 37) {
+        limits.record_bytes_max = max;
+        for (const std::string &m : {multiparts, messages, both}) {
+            std::string bytes = parse(m, limits);
+            ASSERT_LE(bytes.size(), max);
+            expect_sound(bytes, m.size());
+        }
+    }
+}
