@@ -376,11 +376,12 @@ static bool turn_open(struct conn *c)
 
 static bool turn_handshake(struct conn *c)
 {
-    if (!c->dead && !c->close_wanted && !c->draining && !c->tls_failed && !c->eof) {
-        if (c->tls_up) {
-            conn_enter(c, CONN_OPEN);
-            return turn_open(c);
-        }
+    bool fine = !c->dead && !c->close_wanted && !c->tls_failed;
+    if (fine && c->tls_up) { /* commands and the end may have come together with the end of the handshake */
+        conn_enter(c, CONN_OPEN);
+        return turn_open(c);
+    }
+    if (fine && !c->draining && !c->eof) {
         return true;
     }
     enter_closing(c);

@@ -1,5 +1,6 @@
 /* Which I/O backend this process uses: a functional probe, and texts for the operator. */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "frontend/net/io.h"
 #include "frontend/net/loop.h"
 #include "frontend/net/net_metrics.h"
+#include "proto/base/assert.h"
 #include "proto/base/log.h"
 
 #define PROBE_ROUNDS 20
@@ -63,6 +65,27 @@ static int probe_io_uring(void)
     return error;
 }
 
+static void *probe_main(void *arg)
+{
+    int *error = arg;
+    *error = probe_io_uring();
+    return NULL;
+}
+
+/* In a thread of its own: a ring that goes away interrupts later system calls of the thread that used it (EINTR). */
+static int probe_aside(void)
+{
+    pthread_t thread;
+    int error = 0;
+    int rc = pthread_create(&thread, NULL, probe_main, &error);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = pthread_join(thread, NULL);
+    ASSERT(rc == 0);
+    return error;
+}
+
 static const char *remedy(int error)
 {
     switch (error) {
@@ -102,7 +125,7 @@ enum err loop_backend_decide(enum io_backend want, enum io_backend *out_got, str
 {
     enum io_backend got = IO_BACKEND_EPOLL;
     if (want != IO_BACKEND_EPOLL) {
-        int error = probe_io_uring();
+        int error = probe_aside();
         if (error == 0) {
             got = IO_BACKEND_IO_URING;
         } else if (want == IO_BACKEND_IO_URING) {

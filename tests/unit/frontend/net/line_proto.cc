@@ -8,6 +8,7 @@
  *   IDLE ms        sets the idle timeout
  *   HANDLE         leaves a handle in Shared
  *   STARTTLS, TLS  upgrades; tells conn_tls_description
+ *   EXPORT         four bytes of the channel binding
  *   WHO            peer address
  *   QUIT           says BYE and closes */
 #include <stdlib.h>
@@ -131,6 +132,12 @@ static enum err run_line(struct conn *c, const std::string &l)
     }
     if (cmd == "TLS") {
         return conn_printf(c, "%s\r\n", conn_tls_description(c));
+    }
+    if (cmd == "EXPORT") {
+        uint8_t key[32];
+        enum err e = conn_tls_export(c, "EXPORTER-Channel-Binding", key, sizeof(key));
+        return e != OK ? conn_printf(c, "%s\r\n", err_name(e))
+                       : conn_printf(c, "%02x%02x%02x%02x\r\n", key[0], key[1], key[30], key[31]);
     }
     if (cmd == "WHO") {
         return conn_printf(c, "%s %u %s\r\n", conn_peer_ip(c), conn_peer_port(c), conn_local_ip(c));
