@@ -30,7 +30,8 @@ struct backend_config {
     const char *rpc_url; /* of one storage node; the map brings the others */
     const char *pub_url;
     uint32_t inflight_max;
-    uint32_t timeout_ms; /* default deadline of a call; 30,000 */
+    uint32_t timeout_ms;       /* default deadline of a call; 30,000 */
+    uint32_t upload_bytes_max; /* largest body: what is reserved for an upload of unknown size; 64 MiB */
 };
 
 MUST_CHECK enum err backend_open(const struct backend_config *cfg, struct backend **out, struct buf *why);
