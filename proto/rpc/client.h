@@ -21,7 +21,7 @@ struct rpc_client_config {
 };
 
 MUST_CHECK enum err rpc_client_open(const struct rpc_client_config *cfg, struct rpc_client **out, struct buf *why);
-/* Fails what is outstanding with ERR_CLOSED (done is called), waits for the callbacks. */
+/* Fails what is outstanding with ERR_CLOSED (done is called, on this thread), waits for the callbacks. Nobody may send any more. */
 void rpc_client_close(struct rpc_client *c);
 /* True while at least one pipe to the node is up. */
 bool rpc_client_connected(const struct rpc_client *c);
@@ -48,10 +48,12 @@ struct rpc_call {
     struct rpc_reply reply;
 };
 
-/* ERR_OVERLOAD, ERR_LIMIT (frame too large), ERR_NOMEM: done will not be called. */
+/* ERR_UNAVAILABLE (no link now: nothing is queued behind a dead link), ERR_OVERLOAD, ERR_LIMIT (frame too large), ERR_NOMEM, ERR_CLOSED (closing): done
+ * will not be called. After ERR_TIMEOUT the request may still arrive and run: nng is never told to cancel, its context just waits the reply out. */
 MUST_CHECK enum err rpc_client_send(struct rpc_client *c, struct rpc_call *call);
 
-/* Blocking convenience for ctl and tests (not for loops): sends and waits. */
+/* Blocking convenience for ctl, tests and housekeeping threads (not for loops): waits for the link, sends and waits for the reply, all within
+ * timeout_ms. Returns call->status, or the error of rpc_client_send. `done` and `user` are its own. */
 MUST_CHECK enum err rpc_client_call(struct rpc_client *c, struct rpc_call *call);
 
 /* SUB side of change hints: `on_hint` runs on an nng thread. on_link(up/down) tells when hints may have been missed. */

@@ -42,7 +42,8 @@
 /* A body above this is staged (ARCHITECTURE, section 5); derived records above METADATA_INLINE_MAX are cut by the parser's limits. */
 #define BODY_INLINE_MAX (128 * 1024)
 #define MESSAGE_RECORD_MAX (32 * 1024)
-#define STAGE_CHUNK_BYTES (128 * 1024)
+/* A staged body's chunks but the last: 32 rows of the store (replication/group.h, REPL_BODY_CHUNK_DATA), so that rows stay full. */
+#define STAGE_CHUNK_BYTES (32 * 4076)
 #define OP_UIDS_MAX 1000
 
 #endif /* PROTO_RPC_FLAGS_H */

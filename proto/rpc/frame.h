@@ -40,7 +40,16 @@ void rpc_head_encode(const struct rpc_head *h, uint8_t out[RPC_HEAD_BYTES]);
 MUST_CHECK enum err rpc_frame_decode(struct slice frame, struct rpc_head *out, struct slice *out_meta, struct slice *out_attach);
 
 /* A change hint on PUB: which account and mailbox reached which modseq, with an epoch (changes when the leader or its process does) and a
- * sequence number per shard: a gap tells the reader to ask (ReadWatch). Fixed 48 bytes after a 4-byte topic "HINT". */
+ * sequence number per shard: a gap tells the reader to ask (ReadWatch). Fixed 48 bytes after a 4-byte topic "HINT".
+ *
+ *   0 "HINT"   4 u32 shard   8 u64 epoch   16 u64 seq   24 u64 account   32 u64 mailbox   40 u64 modseq   48 u32 reserved (0)
+ *
+ * Every account hint raises its shard's seq by one. Heartbeats (account 0) repeat the latest: for a shard, each second while it changed in the last
+ * RPC_HINT_QUIET_S seconds; and once a second one for RPC_HINT_SHARD_ALL, whose seq counts the account hints of all shards of this publisher. So idle shards are silent and
+ * still a subscriber learns within a second that it missed something, and within 3 s that nobody speaks any more. */
+#define RPC_HINT_SHARD_ALL UINT32_MAX
+#define RPC_HINT_QUIET_S 3
+
 struct rpc_hint {
     struct shard_id shard;
     uint64_t epoch;

@@ -37,7 +37,8 @@ struct rpc_server_config {
 };
 
 MUST_CHECK enum err rpc_server_open(const struct rpc_server_config *cfg, struct rpc_server **out, struct buf *why);
-/* No request arrives after it returns. Outstanding requests must still be replied to (the replies go nowhere). */
+/* No request arrives after it returns: newcomers are answered ERR_UNAVAILABLE. Outstanding requests must still be replied to, and the replies are
+ * delivered until rpc_server_close, which waits for them. */
 void rpc_server_stop(struct rpc_server *s);
 void rpc_server_close(struct rpc_server *s);
 
