@@ -39,27 +39,33 @@ static void read_value(struct msg_lex *l, struct msg_text *out)
     read_bare_value(l, out);
 }
 
+/* attribute "=", with comments around them. What is not that is passed too, so that no comment is read twice. */
+static bool read_name(struct msg_lex *l, struct slice *out_name)
+{
+    msg_lex_skip_cfws(l);
+    struct slice name = msg_lex_token(l);
+    msg_lex_skip_cfws(l);
+    if (name.n == 0 || l->p == l->end || *l->p != '=') {
+        return false;
+    }
+    l->p++;
+    *out_name = name;
+    return true;
+}
+
 bool msg_param_next(struct msg_lex *l, struct slice *out_name, struct msg_text *out_value)
 {
-    while (l->p < l->end) {
+    /* A mailer that forgets the ";" is understood where nothing else can be meant. */
+    bool found = l->p < l->end && read_name(l, out_name);
+    while (!found && l->p < l->end) {
         const uint8_t *semicolon = memchr(l->p, ';', (size_t)(l->end - l->p));
-        if (semicolon == NULL) {
-            l->p = l->end;
-            return false;
-        }
-        l->p = semicolon + 1;
-        msg_lex_skip_cfws(l);
-        struct slice name = msg_lex_token(l);
-        msg_lex_skip_cfws(l);
-        if (name.n == 0 || l->p == l->end || *l->p != '=') {
-            continue;
-        }
-        l->p++;
-        read_value(l, out_value);
-        *out_name = name;
-        return true;
+        l->p = semicolon == NULL ? l->end : semicolon + 1;
+        found = read_name(l, out_name);
     }
-    return false;
+    if (found) {
+        read_value(l, out_value);
+    }
+    return found;
 }
 
 /* name, name*, name*N and name*N* of RFC 2231: the piece's number, or -1 when it is another parameter. */

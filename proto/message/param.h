@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* l stands before a ";". Gives the next parameter with a name; false at the end. */
+/* l stands behind the type or a value. Gives the next parameter with a name; false at the end. */
 bool msg_param_next(struct msg_lex *l, struct slice *out_name, struct msg_text *out_value);
 /* The value of a parameter, also when RFC 2231 cut it in pieces (name*0, name*1, in order) or gave it a charset prefix;
  * no percent decoding. False when there is none. text is scratch. */

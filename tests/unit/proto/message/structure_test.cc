@@ -163,6 +163,14 @@ TEST(Structure, ReadsParametersLeniently)
         "NIL NIL \"7bit\" 1 0 NIL NIL NIL NIL)");
 }
 
+TEST(Structure, UnderstandsParametersWithoutTheirSemicolon)
+{
+    Record rec(parse("Content-Type: multipart/mixed\n\tboundary=\"b\" x=y\n\n--b\n\nz\n--b--\n"));
+    EXPECT_EQ("((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 1 0 NIL NIL NIL NIL) \"mixed\" "
+              "(\"boundary\" \"b\" \"x\" \"y\") NIL NIL NIL)",
+              rec.structure());
+}
+
 TEST(Structure, FallsBackToPlainTextForABadType)
 {
     const std::string plain = "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 1 0 NIL NIL NIL NIL)";
