@@ -1,0 +1,104 @@
+/* What an RPC server, client and subscriber take off the wire: frames, hints, and the protobuf message of every method.
+ * The first byte chooses; what decodes is encoded again and must decode to the same. */
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "proto/rpc/frame.h"
+#include "proto/rpc/method.h"
+
+namespace
+{
+
+void must(bool x)
+{
+    if (!x) {
+        abort();
+    }
+}
+
+/* Frames carry protobuf payloads of at most RPC_FRAME_BYTES_MAX; whatever unpacks packs again and unpacks. */
+void unpack(const ProtobufCMessageDescriptor *d, slice bytes)
+{
+    if (d == nullptr) {
+        return;
+    }
+    ProtobufCMessage *m = protobuf_c_message_unpack(d, nullptr, bytes.n, bytes.p);
+    if (m == nullptr) {
+        return;
+    }
+    size_t n = protobuf_c_message_get_packed_size(m);
+    auto *packed = static_cast<uint8_t *>(malloc(n + 1));
+    must(packed != nullptr);
+    must(protobuf_c_message_pack(m, packed) == n);
+    ProtobufCMessage *again = protobuf_c_message_unpack(d, nullptr, n, packed);
+    must(again != nullptr);
+    protobuf_c_message_free_unpacked(again, nullptr);
+    free(packed);
+    protobuf_c_message_free_unpacked(m, nullptr);
+}
+
+void unpack_as(unsigned number, slice bytes)
+{
+    const struct method_info *info = method_info(number);
+    if (info != nullptr) {
+        unpack(info->request, bytes);
+        unpack(info->reply, bytes);
+    }
+}
+
+void frame(slice bytes)
+{
+    rpc_head h;
+    slice meta;
+    slice attach;
+    if (rpc_frame_decode(bytes, &h, &meta, &attach) != OK) {
+        return;
+    }
+    must(meta.n == h.meta_bytes && attach.n == h.attach_bytes);
+    must(RPC_HEAD_BYTES + meta.n + attach.n == bytes.n);
+    uint8_t head[RPC_HEAD_BYTES];
+    rpc_head_encode(&h, head);
+    std::vector<uint8_t> copy(bytes.p, bytes.p + bytes.n);
+    memcpy(copy.data(), head, sizeof(head));
+    rpc_head again;
+    must(rpc_frame_decode(slice_make(copy.data(), copy.size()), &again, &meta, &attach) == OK);
+    uint8_t head_again[RPC_HEAD_BYTES];
+    rpc_head_encode(&again, head_again);
+    must(memcmp(head, head_again, sizeof(head)) == 0);
+    unpack_as(h.method, meta);
+}
+
+void hint(slice bytes)
+{
+    rpc_hint h;
+    if (rpc_hint_decode(bytes, &h) != OK) {
+        return;
+    }
+    uint8_t once[RPC_HINT_BYTES];
+    uint8_t twice[RPC_HINT_BYTES];
+    rpc_hint_encode(&h, once);
+    must(rpc_hint_decode(slice_make(once, sizeof(once)), &h) == OK);
+    rpc_hint_encode(&h, twice);
+    must(memcmp(once, twice, sizeof(once)) == 0);
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0) {
+        return 0;
+    }
+    slice rest = slice_make(data + 1, size - 1);
+    if (data[0] == 0) {
+        frame(rest);
+    } else if (data[0] == 255) {
+        hint(rest);
+    } else {
+        unpack_as(data[0], rest);
+    }
+    return 0;
+}
