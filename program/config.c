@@ -361,13 +361,29 @@ void config_fini(struct config *c)
     arena_fini(&c->arena);
 }
 
+/* A YAML double-quoted scalar (YAML 1.1, 5.7). */
+static enum err text_print(const char *text, struct buf *out)
+{
+    enum err e = buf_append_u8(out, '"');
+    for (const char *p = text; e == OK && *p != '\0'; p++) {
+        if (*p == '"' || *p == '\\') {
+            e = buf_printf(out, "\\%c", *p);
+        } else if ((unsigned char)*p < 0x20 || *p == 0x7f) {
+            e = buf_printf(out, "\\x%02x", (unsigned)(unsigned char)*p);
+        } else {
+            e = buf_append_u8(out, (uint8_t)*p);
+        }
+    }
+    return e == OK ? buf_append_u8(out, '"') : e;
+}
+
 static enum err value_print(const struct config *c, const struct config_key *k, struct buf *out)
 {
     const void *p = (const char *)c + k->offset;
     char text[64];
     switch (k->kind) {
     case CONFIG_STR:
-        return buf_printf(out, "\"%s\"", *(const char *const *)p);
+        return text_print(*(const char *const *)p, out);
     case CONFIG_ENUM:
         return buf_printf(out, "%s", *(const char *const *)p);
     case CONFIG_BOOL:

@@ -120,7 +120,7 @@ TEST(Config, EnvironmentBeatsFileAndSetBeatsEnvironment)
 
 TEST(Config, WhatIsPrintedLoadsAgainToTheSame)
 {
-    Loaded a = load(nullptr, {"imap.idle_timeout=31 min", "storage.map_size=1536 MiB", "hostname=x.test"});
+    Loaded a = load(nullptr, {"imap.idle_timeout=31 min", "storage.map_size=1536 MiB", "hostname=x\"\\ \t#:y.test"});
     ASSERT_EQ(a.e, OK) << a.why;
     struct buf out;
     buf_init(&out, 1 << 20);
@@ -130,7 +130,7 @@ TEST(Config, WhatIsPrintedLoadsAgainToTheSame)
     ASSERT_EQ(b.e, OK) << b.why;
     EXPECT_EQ(b.c.imap_idle_ms, a.c.imap_idle_ms);
     EXPECT_EQ(b.c.storage_map_bytes, a.c.storage_map_bytes);
-    EXPECT_STREQ(b.c.hostname, "x.test");
+    EXPECT_STREQ(b.c.hostname, "x\"\\ \t#:y.test");
     struct buf again;
     buf_init(&again, 1 << 20);
     ASSERT_EQ(config_print(&b.c, &again), OK);
