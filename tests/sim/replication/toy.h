@@ -38,6 +38,11 @@ class Toy : public sim::Workload
     void check(uint32_t shard, struct kv_txn *t) override;
     void finish(sim::Node *n) override;
 
+    /* Ids given from now on; several processes on one store must not share them. */
+    void ids_from(uint64_t id)
+    {
+        next_id_ = id;
+    }
     sim::Op write(uint32_t shard, size_t data_bytes, size_t body_bytes);
     uint64_t answers = 0;
     uint64_t acks = 0;
