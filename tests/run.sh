@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs the tests: `tests/run.sh` for all of them, `tests/run.sh LABEL...` for the
+# tests of some labels (quick full fuzz e2e cluster sim). Works in a fresh clone on a fresh Debian 12 or 13.
+#
+# Builds, all below build/: asan (gcc, address + undefined: the unit, e2e and cluster tests), tsan (the quick tests again),
+# fuzz (clang libFuzzer: short runs) and release (what the crash rounds kill). All tests then run in one ctest, whose
+# summary comes last. A test that cannot run exits 77 and counts as skipped; with CI=true it counts as failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+jobs=$(nproc)
+started=$SECONDS
+timing=""
+
+phase() { # phase NAME COMMAND...: runs it and remembers what it took; its output only matters when it fails
+  local name=$1 before=$SECONDS log=build/log/${1// /-}.log
+  shift
+  mkdir -p build/log
+  echo "== $name"
+  if ! "$@" >"$log" 2>&1; then
+    tail -n 60 "$log"
+    echo "run.sh: $name failed; the whole output is in $log" >&2
+    exit 1
+  fi
+  timing+=$(printf '%5d s  %s' $((SECONDS - before)) "$name")$'\n'
+}
+
+want() { # want LABEL...: whether one of them was asked for
+  [ ${#labels[@]} -eq 0 ] && return 0
+  local asked label
+  for asked in "${labels[@]}"; do
+    for label in "$@"; do [ "$asked" = "$label" ] && return 0; done
+  done
+  return 1
+}
+
+build() { # build PRESET TARGET...
+  local preset=$1
+  shift
+  cmake --preset "$preset" -DPB_NPM="$PWD/build/npm" && cmake --build "build/$preset" -j "$jobs" --target "$@"
+}
+
+npm_clients() { # the npm clients of tests/e2e, into the build folder
+  mkdir -p build/npm
+  cp tests/e2e/package.json tests/e2e/package-lock.json build/npm/
+  if ! cmp -s build/npm/package-lock.json build/npm/installed.json; then
+    (cd build/npm && npm ci --no-audit --no-fund --no-update-notifier)
+    cp build/npm/package-lock.json build/npm/installed.json
+  fi
+}
+
+labels=("$@")
+for label in "${labels[@]}"; do
+  case $label in
+    quick | full | fuzz | e2e | cluster | sim) ;;
+    *) echo "usage: tests/run.sh [quick|full|fuzz|e2e|cluster|sim]..." >&2 && exit 2 ;;
+  esac
+done
+
+phase "install packages" ./deploy/scripts/install_deps.sh test
+if want full e2e; then phase "install npm clients" npm_clients; fi
+phase "build asan" build asan all
+if want full cluster; then phase "build release" build release pillarbox; fi
+if want quick; then phase "build tsan" build tsan all; fi
+if want full fuzz; then phase "build fuzz" build fuzz fuzzers; fi
+
+# One list of tests over the builds: all of asan's, tsan's quick ones, fuzz's short runs.
+python3 tests/support/ctest_merge.py --out build/tests --labels "${labels[*]}" build/asan \
+  $(if want quick; then echo build/tsan=quick; fi) $(if want full fuzz; then echo build/fuzz=fuzz; fi)
+
+echo
+echo "Time so far:"
+printf '%s%5d s  in all; the tests follow\n\n' "$timing" $((SECONDS - started))
+
+export PB_RELEASE_BIN="$PWD/build/release/program/pillarbox"
+export ASAN_OPTIONS=${ASAN_OPTIONS:-strict_string_checks=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+# Sanitizers of these compilers cannot map their shadow where newer kernels randomize with 32 bits.
+plain=()
+if setarch "$(uname -m)" -R true 2>/dev/null; then plain=(setarch "$(uname -m)" -R); fi
+
+status=0
+"${plain[@]}" ctest --test-dir build/tests -j "$jobs" --output-on-failure --timeout 600 2>&1 |
+  tee build/log/ctest.log || status=$?
+python3 tests/support/budgets.py build/log/ctest.log "$jobs" || status=1
+exit "$status"
