@@ -29,7 +29,8 @@ class Kv : public testing::TestWithParam<const char *>
     struct kv *kv = nullptr;
 };
 
-INSTANTIATE_TEST_SUITE_P(Stores, Kv, testing::Values("lmdb", "mem"), [](const auto &i) { return std::string(i.param); });
+INSTANTIATE_TEST_SUITE_P(Stores, Kv, testing::Values("lmdb", "mem"),
+                         [](const auto &i) { return std::string(i.param); });
 
 TEST_P(Kv, KeepsWhatWasCommittedAndForgetsWhatWasAborted)
 {
@@ -104,7 +105,7 @@ TEST_P(Kv, ACursorDeletesARangeAndGoesOnBehindIt)
     struct slice v;
     ASSERT_EQ(kv_begin(kv, true, &t), OK);
     for (int i = 0; i < 500; i++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof(key), "%04d", i);
         ASSERT_EQ(kv_put(t, str(key), str("v")), OK);
     }
@@ -186,7 +187,8 @@ void step(struct rng *r, struct kv_txn *t, Model *m)
         ASSERT_EQ(kv_del(t, str(key)), m->erase(key) == 1 ? OK : ERR_NOTFOUND);
         return;
     }
-    std::string value(rng_below(r, 5) == 0 ? rng_below(r, 5000) : rng_below(r, 30), static_cast<char>(rng_below(r, 256)));
+    std::string value(rng_below(r, 5) == 0 ? rng_below(r, 5000) : rng_below(r, 30),
+                      static_cast<char>(rng_below(r, 256)));
     ASSERT_EQ(kv_put(t, str(key), str(value)), OK);
     (*m)[key] = value;
 }
