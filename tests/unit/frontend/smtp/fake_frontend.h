@@ -389,6 +389,7 @@ err backend_call(backend *, const backend_request *req, arena *, backend_reply *
     if (!attach.empty()) {
         out->raw.msg = mem_dup(attach.data(), attach.size());
         out->attach = slice_make(out->raw.msg, attach.size());
+        e = out->raw.msg == nullptr ? ERR_NOMEM : e;
     }
     return e;
 }

@@ -1,0 +1,532 @@
+#include "tests/unit/frontend/smtp/fake_frontend.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "frontend/pop3/pop3.h"
+#include "frontend/pop3/pop3_session.h"
+#include "proto/base/bytes.h"
+#include "proto/base/log.h"
+#include "proto/base/uidset.h"
+
+namespace
+{
+
+struct test_clock {
+    struct clock base;
+    uint64_t ms;
+};
+
+/* One account's INBOX and its lease. */
+class Pop3Session : public testing::Test
+{
+  protected:
+    Pop3Session()
+    {
+        log_set_level(LOG_LEVEL_ERROR);
+        fake() = fake_backend();
+        fake().directory["alice@example.test"] = {{1, 10, "alice@example.test", "", ""}};
+        fake().call = [this](const backend_request &r, std::string *meta, std::string *attach) {
+            return storage(r, meta, attach);
+        };
+        pop3_server_config_init(&cfg);
+        cfg.backend = reinterpret_cast<backend *>(this);
+        cfg.auth = reinterpret_cast<auth *>(this);
+        cfg.hostname = "pop.test";
+        time.base.wall_ms = time.base.mono_ms = [](struct clock *c) { return reinterpret_cast<test_clock *>(c)->ms; };
+        time.ms = 1000000;
+        cfg.clock = &time.base;
+        inbox = {{3, "A: b\r\n\r\none\r\n"},
+                 {5, "C: d\r\n\r\n.two\r\n"},
+                 {900, "E: f\r\n\r\n" + std::string(300000, 'x') + "\r\n"}};
+    }
+    ~Pop3Session() override
+    {
+        log_set_level(LOG_LEVEL_INFO);
+    }
+    err storage(const backend_request &r, std::string *meta, std::string *attach)
+    {
+        auto e = errors.find(r.method);
+        if (e != errors.end() && e->second != OK) {
+            return e->second;
+        }
+        EXPECT_EQ(r.account.v, 1u);
+        switch (r.method) {
+        case METHOD_POP3_LOCK:
+            return lock(reinterpret_cast<const Pb__ReadPop3Lock *>(r.message), meta);
+        case METHOD_SELECT:
+            return select(meta);
+        case METHOD_FETCH:
+            return fetch(reinterpret_cast<const Pb__ReadFetch *>(r.message), meta);
+        case METHOD_BODY:
+            return body(reinterpret_cast<const Pb__ReadBody *>(r.message), meta, attach);
+        case METHOD_EXPUNGE:
+            return expunge(reinterpret_cast<const Pb__OpExpunge *>(r.message));
+        default:
+            return ERR_UNSUPPORTED;
+        }
+    }
+    err lock(const Pb__ReadPop3Lock *r, std::string *meta)
+    {
+        std::string token(reinterpret_cast<const char *>(r->token.data), r->token.len);
+        locks++;
+        if (!holder.empty() && holder != token) {
+            return ERR_LOCKED;
+        }
+        if (r->unlock) {
+            unlocks++;
+            holder.clear();
+        } else {
+            holder = token.empty() ? std::string(15, 't') + std::to_string(++tokens % 10) : token;
+        }
+        Pb__ReadPop3LockResult out = PB__READ_POP3_LOCK_RESULT__INIT;
+        std::string given = holder.empty() ? std::string(16, '-') : holder;
+        out.token.data = reinterpret_cast<uint8_t *>(&given[0]);
+        out.token.len = given.size();
+        out.term = term;
+        out.lease_ms = 60000;
+        *meta = pack(out);
+        return OK;
+    }
+    err select(std::string *meta)
+    {
+        Pb__ReadSelectResult out = PB__READ_SELECT_RESULT__INIT;
+        Pb__MailboxInfo info = PB__MAILBOX_INFO__INIT;
+        info.mailbox = 77;
+        info.uidvalidity = 0xabc;
+        info.uidnext = inbox.empty() ? 1 : inbox.rbegin()->first + 1;
+        info.messages = (uint32_t)inbox.size();
+        out.info = &info;
+        *meta = pack(out);
+        return OK;
+    }
+    err fetch(const Pb__ReadFetch *r, std::string *meta)
+    {
+        uidset set;
+        uidset_init(&set);
+        err e = uidset_decode(&set, slice_make(r->uids.data, r->uids.len), 10);
+        if (e != OK) {
+            return e;
+        }
+        EXPECT_EQ(r->mailbox, 77u);
+        std::string uids;
+        std::string sizes;
+        Pb__ReadFetchResult out = PB__READ_FETCH_RESULT__INIT;
+        for (const auto &m : inbox) {
+            if (m.first < r->from_uid || !uidset_has(&set, m.first)) {
+                continue;
+            }
+            if (out.rows == page_rows) {
+                out.next_uid = m.first;
+                break;
+            }
+            uint8_t n[4];
+            put_le32(n, m.first);
+            uids.append(reinterpret_cast<char *>(n), 4);
+            put_le32(n, (uint32_t)m.second.size());
+            sizes.append(reinterpret_cast<char *>(n), 4);
+            out.rows++;
+        }
+        uidset_fini(&set);
+        out.uid.data = reinterpret_cast<uint8_t *>(&uids[0]);
+        out.uid.len = uids.size();
+        out.size.data = reinterpret_cast<uint8_t *>(&sizes[0]);
+        out.size.len = sizes.size();
+        *meta = pack(out);
+        return OK;
+    }
+    err body(const Pb__ReadBody *r, std::string *meta, std::string *attach)
+    {
+        auto m = inbox.find(r->uid);
+        if (m == inbox.end()) {
+            return ERR_EXPUNGED;
+        }
+        Pb__ReadBodyResult out = PB__READ_BODY_RESULT__INIT;
+        out.size = (uint32_t)m->second.size();
+        *meta = pack(out);
+        *attach = m->second.substr(r->offset, r->length);
+        body_reads++;
+        return OK;
+    }
+    err expunge(const Pb__OpExpunge *r)
+    {
+        if (term_moves > 0) { /* another leader, which knows no leases, between the renewal and the entry */
+            term_moves--;
+            term++;
+            holder.clear();
+        }
+        if (r->pop3_term != term || holder.empty()) {
+            return ERR_STALE;
+        }
+        uidset set;
+        uidset_init(&set);
+        err e = uidset_decode(&set, slice_make(r->uids.data, r->uids.len), 100000);
+        if (e != OK) {
+            return e;
+        }
+        EXPECT_FALSE(r->only_deleted);
+        EXPECT_LE(uidset_count(&set), 1000u);
+        for (uint32_t u = uidset_next(&set, 0); u != 0; u = uidset_next(&set, u)) {
+            inbox.erase(u);
+        }
+        uidset_fini(&set);
+        expunges++;
+        return OK;
+    }
+    void login(Session *s)
+    {
+        s->open();
+        std::string out = s->talk({"USER alice@example.test\r\n", "PASS secret\r\n"});
+        ASSERT_NE(out.find("+OK maildrop has"), std::string::npos) << out;
+    }
+
+    pop3_server_config cfg;
+    test_clock time;
+    std::map<uint32_t, std::string> inbox;
+    std::map<int, err> errors;
+    std::string holder;
+    uint64_t term = 4;
+    uint32_t page_rows = 2;
+    int locks = 0, unlocks = 0, tokens = 0, body_reads = 0, expunges = 0, term_moves = 0;
+};
+
+} // namespace
+
+TEST_F(Pop3Session, ASessionIsTheSameAtEverySplit)
+{
+    const std::vector<std::string> steps = {"CAPA\r\n",        "USER alice@example.test\r\n",
+                                            "PASS secret\r\n", "STAT\r\nLIST\r\nUIDL 2\r\n",
+                                            "RETR 2\r\n",      "TOP 1 0\r\n",
+                                            "QUIT\r\n"};
+    std::string want;
+    for (size_t split = 0; split < 25; split++) {
+        Session s(pop3_proto, &cfg);
+        std::string out = s.open();
+        for (const auto &step : steps) {
+            out += s.talk({step.substr(0, std::min(split, step.size())), step.substr(std::min(split, step.size()))});
+        }
+        if (want.empty()) {
+            want = out;
+        }
+        ASSERT_EQ(out, want) << split;
+        ASSERT_TRUE(s.c.closed);
+    }
+    EXPECT_EQ(want,
+              "+OK pop.test ready\r\n"
+              "+OK capabilities\r\nSASL PLAIN\r\nTOP\r\nUIDL\r\nUSER\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
+              "EXPIRE NEVER\r\nIMPLEMENTATION Pillarbox\r\n.\r\n"
+              "+OK and the password?\r\n+OK maildrop has 3 messages (300037 octets)\r\n"
+              "+OK 3 300037\r\n+OK 3 messages (300037 octets)\r\n1 13\r\n2 14\r\n3 300010\r\n.\r\n"
+              "+OK 2 00000abc00000005\r\n"
+              "+OK 14 octets\r\nC: d\r\n\r\n..two\r\n.\r\n"
+              "+OK 13 octets\r\nA: b\r\n\r\n.\r\n"
+              "+OK bye\r\n");
+    EXPECT_EQ(inbox.size(), 3u);
+    EXPECT_EQ(holder, "") << "QUIT gives the lock back";
+}
+
+TEST_F(Pop3Session, EveryCommandInEveryStateIsAnsweredByItsDescriptor)
+{
+    for (pop3_state state : {POP3_STATE_AUTHORIZATION, POP3_STATE_TRANSACTION}) {
+        for (size_t i = 0; pop3_command_table[i] != nullptr; i++) {
+            const pop3_command *c = pop3_command_table[i];
+            Session s(pop3_proto, &cfg);
+            if (state == POP3_STATE_TRANSACTION) {
+                login(&s);
+            } else {
+                s.open();
+            }
+            std::string args = c->args == POP3_ARGS_REQUIRED ? (strcmp(c->name, "TOP") == 0 ? " 1 1" : " 1") : "";
+            std::string out = s.send(std::string(c->name) + args + "\r\n");
+            bool wrong =
+                out.find("log in first") != std::string::npos || out.find("not after the login") != std::string::npos;
+            EXPECT_EQ(wrong, (c->states & state) == 0) << c->name << " in " << state << ": " << out;
+            if (!wrong && c->args == POP3_ARGS_REQUIRED) {
+                EXPECT_NE(s.send(std::string(c->name) + "\r\n").find(c->usage), std::string::npos) << c->name;
+            }
+            if (!wrong && c->args == POP3_ARGS_NONE && !s.c.closed) {
+                EXPECT_NE(s.send(std::string(c->name) + " x\r\n").find(c->usage), std::string::npos) << c->name;
+            }
+        }
+    }
+}
+
+TEST_F(Pop3Session, LongMessagesComeInRanges)
+{
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    std::string out = s.send("RETR 3\r\n");
+    EXPECT_EQ(out, "+OK 300010 octets\r\n" + inbox[900] + ".\r\n");
+    EXPECT_EQ(body_reads, 3);
+    body_reads = 0;
+    s.send("TOP 3 0\r\n");
+    EXPECT_EQ(body_reads, 1) << "TOP does not read what it does not send";
+}
+
+TEST_F(Pop3Session, DeletionHappensAtQuitAndOnlyThere)
+{
+    {
+        Session s(pop3_proto, &cfg);
+        login(&s);
+        EXPECT_EQ(s.send("DELE 1\r\n").substr(0, 3), "+OK");
+        EXPECT_EQ(s.send("DELE 1\r\n").substr(0, 4), "-ERR");
+        EXPECT_EQ(s.send("RETR 1\r\n").substr(0, 4), "-ERR");
+        EXPECT_EQ(s.send("STAT\r\n"), "+OK 2 300024\r\n");
+        EXPECT_EQ(s.send("LIST\r\n").find("1 13"), std::string::npos);
+        s.close(); /* cut off */
+    }
+    EXPECT_EQ(inbox.size(), 3u);
+    EXPECT_EQ(holder, "") << "a cut session gives its lock back";
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    s.talk({"DELE 2\r\n", "DELE 1\r\n", "RSET\r\n"});
+    EXPECT_EQ(s.send("STAT\r\n"), "+OK 3 300037\r\n");
+    s.send("DELE 2\r\n");
+    EXPECT_EQ(s.send("QUIT\r\n"), "+OK bye\r\n");
+    EXPECT_EQ(inbox.count(5), 0u);
+    EXPECT_EQ(inbox.size(), 2u);
+}
+
+TEST_F(Pop3Session, ManyDeletionsAreSeveralOperations)
+{
+    inbox.clear();
+    for (uint32_t i = 1; i <= 2500; i++) {
+        inbox[i * 2] = "x\r\n";
+    }
+    page_rows = 1000;
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    std::string all;
+    for (int i = 1; i <= 2500; i++) {
+        all += "DELE " + std::to_string(i) + "\r\n";
+    }
+    s.send(all);
+    EXPECT_EQ(s.send("QUIT\r\n"), "+OK bye\r\n");
+    EXPECT_EQ(inbox.size(), 0u);
+    EXPECT_EQ(expunges, 3);
+}
+
+TEST_F(Pop3Session, TheLockIsExclusive)
+{
+    Session a(pop3_proto, &cfg);
+    login(&a);
+    Session b(pop3_proto, &cfg);
+    b.open();
+    EXPECT_EQ(b.talk({"USER alice@example.test\r\n", "PASS secret\r\n"}),
+              "+OK and the password?\r\n-ERR [IN-USE] maildrop is locked by another session\r\n");
+    EXPECT_EQ(b.send("STAT\r\n"), "-ERR log in first\r\n");
+    a.send("QUIT\r\n");
+    EXPECT_NE(b.talk({"USER alice@example.test\r\n", "PASS secret\r\n"}).find("+OK maildrop"), std::string::npos);
+}
+
+TEST_F(Pop3Session, TheLeaseIsRenewedWhileTheSessionLives)
+{
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    EXPECT_EQ(s.c.idle_ms, cfg.lock_renew_ms);
+    int before = locks;
+    for (int i = 0; i < 5; i++) {
+        time.ms += cfg.lock_renew_ms;
+        EXPECT_EQ(s.event(CONN_EVENT_TIMEOUT), "");
+    }
+    EXPECT_EQ(locks, before + 5);
+    EXPECT_FALSE(s.c.closed);
+    holder = "another session's";
+    time.ms += cfg.lock_renew_ms;
+    EXPECT_EQ(s.send("NOOP\r\n"), "-ERR [IN-USE] maildrop is locked by another session\r\n");
+    EXPECT_TRUE(s.c.closed);
+    s.close();
+    EXPECT_EQ(holder, "another session's");
+}
+
+TEST_F(Pop3Session, AShortOutageDoesNotEndTheSessionALongOneDoes)
+{
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    errors[METHOD_POP3_LOCK] = ERR_UNAVAILABLE;
+    time.ms += 30000;
+    EXPECT_EQ(s.send("NOOP\r\n"), "+OK nothing done\r\n");
+    time.ms += 31000;
+    EXPECT_EQ(s.send("NOOP\r\n").substr(0, 15), "-ERR [SYS/TEMP]");
+    EXPECT_TRUE(s.c.closed);
+}
+
+TEST_F(Pop3Session, ALeaderChangeBeforeTheDeletionIsSurvived)
+{
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    s.send("DELE 1\r\n");
+    term_moves = 2;
+    EXPECT_EQ(s.send("QUIT\r\n"), "+OK bye\r\n");
+    EXPECT_EQ(inbox.count(3), 0u);
+}
+
+TEST_F(Pop3Session, AFailedDeletionIsSaid)
+{
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    s.send("DELE 1\r\n");
+    errors[METHOD_EXPUNGE] = ERR_UNAVAILABLE;
+    EXPECT_EQ(s.send("QUIT\r\n"), "-ERR [SYS/TEMP] some marked messages were not deleted\r\n");
+    EXPECT_TRUE(s.c.closed);
+    EXPECT_EQ(inbox.size(), 3u);
+}
+
+TEST_F(Pop3Session, AutologoutSaysAndDeletesNothing)
+{
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    s.send("DELE 1\r\n");
+    std::string out;
+    for (int i = 0; i < 100 && !s.c.closed; i++) {
+        time.ms += cfg.lock_renew_ms;
+        out += s.event(CONN_EVENT_TIMEOUT);
+    }
+    EXPECT_TRUE(s.c.closed);
+    EXPECT_EQ(out, "");
+    EXPECT_EQ(inbox.size(), 3u);
+}
+
+TEST_F(Pop3Session, LoginsByEveryWay)
+{
+    Session plain(pop3_proto, &cfg);
+    plain.open();
+    EXPECT_EQ(plain.send("AUTH\r\n"), "+OK\r\nPLAIN\r\n.\r\n");
+    EXPECT_EQ(plain.send("AUTH CRAM-MD5\r\n"), "-ERR unknown mechanism\r\n");
+    EXPECT_EQ(plain.send("AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdAB3cm9uZw==\r\n"),
+              "-ERR [AUTH] authentication failed\r\n");
+    EXPECT_EQ(plain.talk({"AUTH PLAIN\r\n", "*\r\n"}), "+ \r\n-ERR cancelled\r\n");
+    EXPECT_EQ(plain.talk({"AUTH PLAIN\r\n", "!\r\n"}), "+ \r\n-ERR cannot decode the credentials\r\n");
+    EXPECT_EQ(plain.talk({"AUTH PLAIN\r\n", "AGFsaWNlQGV4YW1wbGUu", "dGVzdABzZWNyZXQ=\r\n"}),
+              "+ \r\n+OK maildrop has 3 messages (300037 octets)\r\n");
+    plain.close();
+
+    Session pass(pop3_proto, &cfg);
+    pass.open();
+    fake().password = " two  words ";
+    EXPECT_EQ(pass.send("PASS x\r\n"), "-ERR USER first\r\n");
+    EXPECT_NE(pass.talk({"USER alice@example.test\r\n", "PASS  two  words \r\n"}).find("+OK maildrop"),
+              std::string::npos)
+        << "a password keeps its spaces";
+    pass.close();
+
+    Session clear(pop3_proto, &cfg);
+    clear.c.tls_listener = true;
+    fake().auth_allowed = false;
+    clear.open();
+    std::string capa = clear.send("CAPA\r\n");
+    EXPECT_EQ(capa.find("SASL"), std::string::npos);
+    EXPECT_EQ(capa.find("USER"), std::string::npos);
+    EXPECT_NE(capa.find("STLS\r\n"), std::string::npos);
+    EXPECT_EQ(clear.send("USER alice@example.test\r\n").substr(0, 4), "-ERR");
+    EXPECT_EQ(clear.send("AUTH PLAIN x\r\n").substr(0, 4), "-ERR");
+    EXPECT_EQ(clear.send("STLS\r\n"), "+OK begin TLS\r\n");
+    EXPECT_TRUE(clear.c.tls);
+    EXPECT_EQ(clear.send("CAPA\r\n").find("STLS\r\n"), std::string::npos);
+
+    Session ahead(pop3_proto, &cfg);
+    ahead.c.tls_listener = true;
+    ahead.open();
+    EXPECT_EQ(ahead.send("STLS\r\nUSER evil\r\n").substr(0, 4), "-ERR");
+    EXPECT_TRUE(ahead.c.closed);
+    EXPECT_FALSE(ahead.c.tls);
+}
+
+TEST_F(Pop3Session, EveryErrorAtLoginKeepsTheClientOut)
+{
+    for (int method : {METHOD_POP3_LOCK, METHOD_SELECT, METHOD_FETCH}) {
+        for (unsigned i = 1; i <= ERR_MAX; i++) {
+            errors.clear();
+            errors[method] = err_from_wire(i);
+            Session s(pop3_proto, &cfg);
+            s.open();
+            std::string out = s.talk({"USER alice@example.test\r\n", "PASS secret\r\n"});
+            EXPECT_NE(out.find("-ERR"), std::string::npos) << err_name(err_from_wire(i));
+            EXPECT_EQ(s.state<pop3_session>()->state, POP3_STATE_AUTHORIZATION);
+            EXPECT_EQ(holder, "") << "the lock is not left behind";
+        }
+    }
+}
+
+TEST_F(Pop3Session, AMessageGoneMeanwhileIsSaidAndOneCutShortCutsTheConnection)
+{
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    std::string big = inbox[900];
+    inbox.erase(3);
+    EXPECT_EQ(s.send("RETR 1\r\n"), "-ERR the message is gone\r\n");
+    EXPECT_FALSE(s.c.closed);
+    auto all = fake().call;
+    fake().call = [&](const backend_request &r, std::string *meta, std::string *attach) {
+        return r.method == METHOD_BODY && body_reads == 1 ? ERR_TIMEOUT : all(r, meta, attach);
+    };
+    std::string out = s.send("RETR 3\r\n");
+    EXPECT_EQ(out.substr(0, 19), "+OK 300010 octets\r\n");
+    EXPECT_NE(out.substr(out.size() - 5), "\r\n.\r\n");
+    EXPECT_TRUE(s.c.closed);
+}
+
+TEST_F(Pop3Session, NumbersAreChecked)
+{
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    for (const char *bad : {"RETR 0", "RETR 4", "RETR x", "RETR -1", "RETR 99999999999999999999", "TOP 1", "TOP 1 x",
+                            "TOP 1 -1", "TOP 1 18446744073709551615", "LIST 4", "UIDL 0", "DELE 1 2"}) {
+        EXPECT_EQ(s.send(std::string(bad) + "\r\n").substr(0, 4), "-ERR") << bad;
+    }
+    EXPECT_FALSE(s.c.closed);
+    std::string out;
+    for (int i = 0; i < 30 && !s.c.closed; i++) {
+        out = s.send("FOO\r\n");
+    }
+    EXPECT_TRUE(s.c.closed);
+}
+
+TEST_F(Pop3Session, AHugeMaildropServesItsOldestMessages)
+{
+    cfg.messages_max = 2;
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    EXPECT_EQ(s.send("STAT\r\n"), "+OK 2 27\r\n");
+}
+
+TEST_F(Pop3Session, AnEmptyMaildropIsFine)
+{
+    inbox.clear();
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    EXPECT_EQ(s.talk({"STAT\r\n", "LIST\r\n", "UIDL\r\n", "QUIT\r\n"}),
+              "+OK 0 0\r\n+OK 0 messages (0 octets)\r\n.\r\n+OK unique-ids follow\r\n.\r\n+OK bye\r\n");
+}
+
+TEST_F(Pop3Session, NoAllocationFailureDeletesWhatWasNotMarked)
+{
+    bool fired = true;
+    for (uint64_t nth = 1; fired && nth < 5000; nth++) {
+        inbox = {{3, "A\r\n"}, {5, "B\r\n"}};
+        holder.clear();
+        Session s(pop3_proto, &cfg);
+        s.open();
+        mem_fail_nth(nth);
+        std::string out =
+            s.talk({"USER alice@example.test\r\n", "PASS secret\r\n", "DELE 1\r\n", "RETR 2\r\n", "QUIT\r\n"});
+        fired = mem_fail_fired() != 0;
+        mem_fail_nth(0);
+        s.close();
+        ASSERT_EQ(inbox.count(5), 1u);
+        bool said = out.find("+OK marked") != std::string::npos && out.find("+OK bye") != std::string::npos;
+        ASSERT_EQ(inbox.count(3), said ? 0u : 1u) << nth << "\n" << out;
+    }
+    EXPECT_FALSE(fired);
+}
+
+TEST_F(Pop3Session, DrainSaysSo)
+{
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    s.send("DELE 1\r\n");
+    EXPECT_EQ(s.event(CONN_EVENT_DRAIN), "-ERR [SYS/TEMP] shutting down\r\n");
+    EXPECT_TRUE(s.c.closed);
+    EXPECT_EQ(inbox.size(), 3u);
+}
