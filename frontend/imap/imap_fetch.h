@@ -3,6 +3,7 @@
 #define FRONTEND_IMAP_IMAP_FETCH_H
 
 #include "frontend/imap/imap_fetch_item.h"
+#include "frontend/imap/imap_flag.h"
 #include "frontend/imap/imap_session.h"
 
 #ifdef __cplusplus
@@ -33,6 +34,7 @@ struct imap_page {
     const Pb__ReadFetchResult *r;
     struct slice attach;
     uint32_t columns;
+    struct imap_overflow overflow;
     size_t n_text;  /* text columns */
     size_t text_at; /* attachment bytes taken */
 };

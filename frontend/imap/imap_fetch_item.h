@@ -20,6 +20,7 @@ struct imap_row {
     uint32_t uid;
     uint32_t seq;
     uint64_t flags;
+    const uint8_t *overflow; /* further keywords, NULL for none */
     uint64_t modseq;
     int64_t internal_s;
     int64_t save_s;

@@ -224,6 +224,49 @@ enum err imap_list_format(const struct imap_list *l, Pb__MailboxInfo **mailboxes
     return OK;
 }
 
+struct mailboxes {
+    Pb__MailboxInfo **list; /* in the session's arena */
+    size_t n;
+};
+
+static enum err add_page(struct mailboxes *all, const Pb__ReadMailboxesResult *r, struct arena *arena)
+{
+    Pb__MailboxInfo **list = arena_calloc(arena, all->n + r->n_mailboxes + 1, sizeof(*list));
+    if (list == NULL) {
+        return ERR_LIMIT;
+    }
+    if (all->n > 0) {
+        memcpy(list, all->list, all->n * sizeof(*list));
+    }
+    if (r->n_mailboxes > 0) {
+        memcpy(list + all->n, r->mailboxes, r->n_mailboxes * sizeof(*list));
+    }
+    all->list = list;
+    all->n += r->n_mailboxes;
+    return OK;
+}
+
+/* The messages of the replies stay in the arena. */
+static enum err read_all(struct imap_session *s, struct mailboxes *all)
+{
+    Pb__ReadMailboxes req = PB__READ_MAILBOXES__INIT;
+    req.account = s->account.id.v;
+    enum err e;
+    do {
+        struct backend_reply reply;
+        e = imap_call(s, METHOD_MAILBOXES, &req.base, &s->arena, &reply);
+        if (e == OK) {
+            const Pb__ReadMailboxesResult *r = (const Pb__ReadMailboxesResult *)reply.message;
+            e = add_page(all, r, &s->arena);
+            /* Pages go forward; anything else would never end. */
+            e = e == OK && r->next != 0 && r->next <= req.from ? ERR_CORRUPT : e;
+            req.from = r->next;
+        }
+        backend_reply_fini(&reply);
+    } while (e == OK && req.from != 0);
+    return e;
+}
+
 enum err imap_list_run(struct imap_session *s, const struct imap_list *l)
 {
     /* An empty pattern asks for the separator (RFC 3501, 6.3.8). */
@@ -232,14 +275,7 @@ enum err imap_list_run(struct imap_session *s, const struct imap_list *l)
         imap_out_str(&s->out, " (\\Noselect) \"/\" \"\"\r\n");
         return OK;
     }
-    Pb__ReadMailboxes req = PB__READ_MAILBOXES__INIT;
-    req.account = s->account.id.v;
-    struct backend_reply reply;
-    enum err e = imap_call(s, METHOD_MAILBOXES, &req.base, &s->arena, &reply);
-    if (e == OK) {
-        const Pb__ReadMailboxesResult *r = (const Pb__ReadMailboxesResult *)reply.message;
-        e = imap_list_format(l, r->mailboxes, r->n_mailboxes, &s->arena, &s->out);
-    }
-    backend_reply_fini(&reply);
-    return e;
+    struct mailboxes all = {.n = 0};
+    enum err e = read_all(s, &all);
+    return e == OK ? imap_list_format(l, all.list, all.n, &s->arena, &s->out) : e;
 }

@@ -33,6 +33,7 @@ enum err imap_page_init(struct imap_page *p, const Pb__ReadFetchResult *r, struc
         return ERR_CORRUPT;
     }
     *p = (struct imap_page){.r = r, .attach = attach, .columns = columns, .n_text = n_text};
+    p->overflow.rest = slice_make(r->overflow.data, r->overflow.len);
     return OK;
 }
 
@@ -62,6 +63,10 @@ enum err imap_page_row(struct imap_page *p, uint32_t i, struct imap_row *out)
     out->uid = get_le32(r->uid.data + (size_t)i * 4);
     if ((p->columns & FETCH_COL_FLAGS) != 0) {
         out->flags = get_le64(r->flags.data + (size_t)i * 8);
+        enum err e = imap_overflow_next(&p->overflow, out->flags, &out->overflow);
+        if (e != OK) {
+            return e;
+        }
     }
     if ((p->columns & FETCH_COL_MODSEQ) != 0) {
         out->modseq = get_le64(r->modseq.data + (size_t)i * 8);

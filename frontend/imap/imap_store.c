@@ -1,5 +1,6 @@
 #include "frontend/imap/imap_store.h"
 
+#include "frontend/imap/imap_flag.h"
 #include "frontend/imap/imap_sync.h"
 #include "proto/base/mem.h"
 #include "proto/rpc/flags.h"
@@ -17,6 +18,7 @@ void imap_stored_fini(struct imap_stored *st)
     uidset_fini(&st->failed);
     mem_free(st->flags);
     mem_free(st->modseqs);
+    mem_free(st->overflow);
     imap_stored_init(st);
 }
 
@@ -30,6 +32,33 @@ static enum err grow(uint64_t **io_column, size_t n)
     return OK;
 }
 
+/* Further keywords are rare: the array is made with the first row that has them. */
+static enum err take_overflow(struct imap_stored *st, const Pb__OpStoreResult *r, size_t n)
+{
+    struct imap_overflow column = {slice_make(r->overflow.data, r->overflow.len)};
+    if (r->overflow.len == 0 && st->overflow == NULL) {
+        return OK;
+    }
+    uint8_t *grown = mem_realloc(st->overflow, (st->n + n) * IMAP_OVERFLOW_BYTES);
+    if (grown == NULL) {
+        return ERR_NOMEM;
+    }
+    size_t from = st->overflow == NULL ? 0 : st->n;
+    memset(grown + from * IMAP_OVERFLOW_BYTES, 0, (st->n + n - from) * IMAP_OVERFLOW_BYTES);
+    st->overflow = grown;
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *bits;
+        enum err e = imap_overflow_next(&column, get_le64(r->flags.data + 8 * i), &bits);
+        if (e != OK) {
+            return e;
+        }
+        if (bits != NULL) {
+            memcpy(grown + (st->n + i) * IMAP_OVERFLOW_BYTES, bits, IMAP_OVERFLOW_BYTES);
+        }
+    }
+    return OK;
+}
+
 /* Appends a result's columns. Its UIDs come after those already there: chunks go in ascending order. */
 static enum err take_rows(struct imap_stored *st, const Pb__OpStoreResult *r, const struct uidset *uids)
 {
@@ -40,6 +69,9 @@ static enum err take_rows(struct imap_stored *st, const Pb__OpStoreResult *r, co
     enum err e = n == 0 ? OK : grow(&st->flags, st->n + n);
     if (e == OK && n > 0) {
         e = grow(&st->modseqs, st->n + n);
+    }
+    if (e == OK) {
+        e = take_overflow(st, r, n);
     }
     if (e == OK) {
         e = uidset_union(&st->uids, uids);
@@ -119,6 +151,12 @@ enum err imap_store_seen(struct imap_session *s, const struct uidset *uids, stru
     return e;
 }
 
+const uint8_t *imap_stored_overflow(const struct imap_stored *st, size_t i)
+{
+    bool has = st->overflow != NULL && (st->flags[i] & FLAG_OVERFLOW) != 0;
+    return has ? st->overflow + i * IMAP_OVERFLOW_BYTES : NULL;
+}
+
 void imap_stored_patch(const struct imap_stored *st, struct imap_row *row)
 {
     if (!uidset_has(&st->uids, row->uid)) {
@@ -127,5 +165,6 @@ void imap_stored_patch(const struct imap_stored *st, struct imap_row *row)
     uint32_t i = uidset_rank(&st->uids, row->uid);
     row->seen_now = true;
     row->flags = st->flags[i];
+    row->overflow = imap_stored_overflow(st, i);
     row->modseq = st->modseqs[i];
 }

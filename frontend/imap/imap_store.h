@@ -14,6 +14,7 @@ struct imap_stored {
     struct uidset uids;
     uint64_t *flags;
     uint64_t *modseqs;
+    uint8_t *overflow; /* IMAP_OVERFLOW_BYTES of each; NULL while none has any */
     size_t n;
     uint64_t modseq;      /* of this operation */
     struct uidset failed; /* UNCHANGEDSINCE */
@@ -27,6 +28,8 @@ MUST_CHECK enum err imap_store_chunk(struct imap_session *s, Pb__OpStore *req, c
                                      struct imap_stored *st);
 /* +FLAGS (\Seen) on any number of messages; *st collects all of them. */
 MUST_CHECK enum err imap_store_seen(struct imap_session *s, const struct uidset *uids, struct imap_stored *st);
+/* Of row i; NULL for none. */
+const uint8_t *imap_stored_overflow(const struct imap_stored *st, size_t i);
 /* Puts the new flags and modseq of a message that the STORE changed into its row. */
 void imap_stored_patch(const struct imap_stored *st, struct imap_row *row);
 

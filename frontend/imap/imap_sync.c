@@ -1,5 +1,6 @@
 #include "frontend/imap/imap_sync.h"
 
+#include "frontend/imap/imap_fetch_item.h"
 #include "frontend/imap/imap_flag.h"
 
 #define ROUNDS_MAX 1000
@@ -104,18 +105,18 @@ static enum err apply_steps(struct imap_view *v, const Pb__ReadSyncResult *r, ui
 }
 
 /* "* 5 FETCH (UID 7 FLAGS (\Seen) MODSEQ (12))" */
-static void report_change(struct imap_session *s, uint32_t seq, uint32_t uid, uint64_t flags, uint64_t modseq)
+static void report_change(struct imap_session *s, uint32_t seq, const struct imap_row *row)
 {
     struct imap_out *o = &s->out;
     imap_out_str(o, "* ");
     imap_out_u64(o, seq);
     imap_out_str(o, " FETCH (UID ");
-    imap_out_u64(o, uid);
+    imap_out_u64(o, row->uid);
     imap_out_str(o, " FLAGS ");
-    imap_out_flags(o, s->view, flags, uidset_has(&s->view->recent, uid));
+    imap_out_flags(o, s->view, row->flags, row->overflow, uidset_has(&s->view->recent, row->uid));
     if (s->condstore) {
         imap_out_str(o, " MODSEQ (");
-        imap_out_u64(o, modseq);
+        imap_out_u64(o, row->modseq);
         imap_out_char(o, ')');
     }
     imap_out_str(o, ")\r\n");
@@ -132,14 +133,18 @@ static enum err report_changes(struct imap_session *s, const Pb__ReadSyncResult 
         e = ERR_CORRUPT;
     }
     struct imap_view_walk walk = {0};
-    uint32_t uid = 0;
+    struct imap_overflow overflow = {slice_make(r->changed_overflow.data, r->changed_overflow.len)};
+    struct imap_row row = {.uid = 0};
     for (size_t i = 0; e == OK && i < n && s->out.err == OK; i++) {
-        uid = uidset_next(&set, uid);
-        uint64_t modseq = get_le64(r->changed_modseqs.data + 8 * i);
-        uint32_t seq = imap_view_walk(s->view, &walk, (struct imap_uid){uid}).v;
-        if (seq != 0 && !uidset_has(&s->view->gone, uid) &&
-            !imap_view_own_has(s->view, (struct imap_uid){uid}, modseq)) {
-            report_change(s, seq, uid, get_le64(r->changed_flags.data + 8 * i), modseq);
+        row.uid = uidset_next(&set, row.uid);
+        row.flags = get_le64(r->changed_flags.data + 8 * i);
+        row.modseq = get_le64(r->changed_modseqs.data + 8 * i);
+        e = imap_overflow_next(&overflow, row.flags, &row.overflow);
+        struct imap_uid uid = {row.uid};
+        uint32_t seq = imap_view_walk(s->view, &walk, uid).v;
+        if (e == OK && seq != 0 && !uidset_has(&s->view->gone, row.uid) &&
+            !imap_view_own_has(s->view, uid, row.modseq)) {
+            report_change(s, seq, &row);
         }
     }
     uidset_fini(&set);

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "proto/base/mem.h"
-#include "proto/rpc/flags.h"
 
 void imap_view_init(struct imap_view *v)
 {
@@ -20,7 +19,7 @@ void imap_view_fini(struct imap_view *v)
     uidset_fini(&v->uids);
     uidset_fini(&v->gone);
     uidset_fini(&v->recent);
-    mem_free(v->keywords.text);
+    mem_free(v->keywords.ends);
     imap_view_init(v);
 }
 
@@ -266,7 +265,7 @@ static bool same_keywords(const struct imap_view *v, char *const *names, size_t 
 
 enum err imap_view_set_keywords(struct imap_view *v, char *const *names, size_t n, bool *out_changed)
 {
-    n = n > FLAG_KEYWORDS_MAX ? FLAG_KEYWORDS_MAX : n;
+    n = n > IMAP_KEYWORDS_MAX ? IMAP_KEYWORDS_MAX : n;
     if (same_keywords(v, names, n)) {
         *out_changed = false;
         return OK;
@@ -275,13 +274,13 @@ enum err imap_view_set_keywords(struct imap_view *v, char *const *names, size_t 
     for (size_t i = 0; i < n; i++) {
         total += strlen(names[i]);
     }
-    char *text = total > UINT32_MAX ? NULL : mem_alloc(total);
-    if (text == NULL) {
+    uint32_t *ends = total > UINT32_MAX ? NULL : mem_alloc(n * sizeof(*ends) + total);
+    if (ends == NULL) {
         return ERR_NOMEM;
     }
-    mem_free(v->keywords.text);
-    v->keywords.text = text;
-    v->keywords.n = (uint32_t)n;
+    mem_free(v->keywords.ends);
+    char *text = (char *)(ends + n);
+    v->keywords = (struct imap_keywords){.ends = ends, .text = text, .n = (uint32_t)n};
     uint32_t at = 0;
     for (size_t i = 0; i < n; i++) {
         size_t len = strlen(names[i]);

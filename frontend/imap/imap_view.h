@@ -18,10 +18,14 @@ extern "C" {
 #define IMAP_UID_RUNS_MAX ((size_t)1 << 22)
 #define IMAP_OWN_MAX 1024
 
-/* The mailbox's keyword table: keyword i is flag bit 8 + i. */
+#define IMAP_KEYWORDS_MAX 200
+/* Of a message with FLAG_OVERFLOW: bit j is keyword 55 + j. */
+#define IMAP_OVERFLOW_BYTES 24
+
+/* The mailbox's keyword table: keyword i is flag bit 8 + i, or bit i - 55 of the overflow. */
 struct imap_keywords {
-    char *text;        /* names one after another */
-    uint32_t ends[56]; /* of name i, in text */
+    uint32_t *ends; /* of name i, in text; one block with the text */
+    char *text;     /* names one after another */
     uint32_t n;
 };
 

@@ -78,7 +78,7 @@ static void report(struct imap_session *s, const struct imap_command *cmd, const
         }
         if (!a->silent) {
             imap_out_str(o, cmd->uid || s->condstore ? " FLAGS " : "FLAGS ");
-            imap_out_flags(o, s->view, st->flags[i], uidset_has(&s->view->recent, uid));
+            imap_out_flags(o, s->view, st->flags[i], imap_stored_overflow(st, i), uidset_has(&s->view->recent, uid));
         }
         if (s->condstore) {
             imap_out_str(o, " MODSEQ (");

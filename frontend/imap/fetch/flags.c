@@ -6,7 +6,7 @@ static void flags_format(struct imap_fetch_run *run, const struct imap_fetch_arg
 {
     (void)arg;
     imap_out_bytes(run->out, "FLAGS ", 6);
-    imap_out_flags(run->out, run->view, row->flags, row->recent);
+    imap_out_flags(run->out, run->view, row->flags, row->overflow, row->recent);
 }
 
 IMAP_FETCH_ITEM(flags) = {

@@ -140,6 +140,29 @@ TEST_F(ImapFetch, KeywordsFollowTheSystemFlags)
     EXPECT_EQ("* 1 FETCH (FLAGS ())\r\n", format("FLAGS", row));
 }
 
+TEST_F(ImapFetch, KeywordsBeyondTheRowAreInTheOverflow)
+{
+    std::vector<std::string> names;
+    std::vector<char *> kw;
+    bool changed;
+    for (int i = 0; i < 58; i++) {
+        names.push_back("k" + std::to_string(i));
+    }
+    for (std::string &n : names) {
+        kw.push_back(&n[0]);
+    }
+    ASSERT_EQ(OK, imap_view_set_keywords(&v, kw.data(), kw.size(), &changed));
+    uint8_t over[IMAP_OVERFLOW_BYTES] = {0x05};
+    imap_row row = {};
+    row.seq = 1;
+    row.flags = FLAG_OVERFLOW | UINT64_C(1) << 62;
+    row.overflow = over;
+    EXPECT_EQ("* 1 FETCH (FLAGS (k54 k55 k57))\r\n", format("FLAGS", row));
+    over[0] = 0;
+    over[23] = 0x80; /* a bit that the table does not name yet */
+    EXPECT_EQ("* 1 FETCH (FLAGS (k54))\r\n", format("FLAGS", row));
+}
+
 TEST_F(ImapFetch, AMessageJustSeenTellsItsFlags)
 {
     imap_row row = {};
@@ -214,6 +237,25 @@ TEST_F(ImapFetch, PagesGiveTheirRowsColumnByColumn)
     EXPECT_EQ(9u, row.uid);
     EXPECT_EQ("ccc", str(row.envelope));
     EXPECT_EQ("", str(row.record));
+}
+
+TEST_F(ImapFetch, OverflowBelongsToTheRowsThatSaySo)
+{
+    Page p;
+    imap_page page;
+    imap_row row;
+    uint8_t over[IMAP_OVERFLOW_BYTES] = {7};
+    put_le64(p.flags + 8, FLAG_OVERFLOW);
+    p.r.overflow = {sizeof(over), over};
+    ASSERT_EQ(OK, imap_page_init(&page, &p.r, slice_str(""), FETCH_COL_FLAGS));
+    ASSERT_EQ(OK, imap_page_row(&page, 0, &row));
+    EXPECT_EQ(nullptr, row.overflow);
+    ASSERT_EQ(OK, imap_page_row(&page, 1, &row));
+    EXPECT_EQ(over, row.overflow);
+    p.r.overflow.len = 23;
+    ASSERT_EQ(OK, imap_page_init(&page, &p.r, slice_str(""), FETCH_COL_FLAGS));
+    ASSERT_EQ(OK, imap_page_row(&page, 0, &row));
+    EXPECT_EQ(ERR_CORRUPT, imap_page_row(&page, 1, &row));
 }
 
 TEST_F(ImapFetch, PagesThatLieAboutTheirSizeAreCorrupt)
