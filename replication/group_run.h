@@ -111,6 +111,8 @@ MUST_CHECK enum err group_write(struct group *g, struct kv_txn *t, struct group_
 /* The transaction is durable: tells raft. The proposals are answered by the volume (group_pop). */
 void group_committed(struct group *g, uint64_t now_ms, uint64_t wall_ms);
 void group_aborted(struct group *g);
+/* To the state machine: what it applied since the last call is durable. */
+void group_tell_committed(struct group *g);
 struct proposal *group_pop(struct group *g);
 
 static inline bool group_wants_upkeep(const struct group *g)

@@ -7,6 +7,7 @@
 
 #define VOLUME_TURN_BYTES_MAX ((size_t)8 << 20) /* larger dirty lists spill in LMDB */
 #define VOLUME_TURN_ENTRIES_MAX 4096
+#define VOLUME_RETRY_MS 1000 /* after ERR_FULL or ERR_NOMEM in what nobody waits for */
 #define VOLUME_TABLE_PAGES 1024
 #define VOLUME_TABLE_PAGE_GROUPS 256
 
@@ -44,5 +45,20 @@ struct volume {
 
 struct group *volume_group(struct volume *v, struct shard_id shard);
 MUST_CHECK enum err volume_row_put(struct volume *v, struct kv_txn *t);
+/* Puts a running group with proposals among those that a turn serves. */
+void volume_activate(struct volume *v, struct group *g);
+/* Answers everything that waits for the group. */
+void volume_fail_waiting(struct group *g, enum err status);
+/* A corrupt row stops its shard, not its neighbours. */
+void volume_quarantine(struct group *g);
+/* The transaction is thrown away: every group of the batch is as before. */
+void volume_abort_batch(struct volume *v);
+/* Sets v->dead when the store is. */
+void volume_start_groups(struct volume *v, uint64_t now_ms);
+
+static inline void volume_count(uint64_t *counter, uint64_t n)
+{
+    __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
 
 #endif /* REPLICATION_VOLUME_RUN_H */

@@ -3,18 +3,12 @@
 #include "proto/base/mem.h"
 #include "replication/volume_run.h"
 
-#define RETRY_MS 1000     /* after ERR_FULL or ERR_NOMEM in what nobody waits for */
 #define UPKEEP_IDLE_MS 50 /* upkeep waits this long for a turn that commits anyway */
 #define WAIT_MS_MAX 60000
 #define WATERMARK_MS 1000       /* between looks at the free space */
 #define UPKEEP_ROWS_BASE 512    /* rows trimmed or purged a turn, */
 #define UPKEEP_ROWS_PER_ENTRY 3 /* plus so many for each entry of it: upkeep keeps pace with the load */
 #define SLOT_KEEP_BYTES 4096    /* result buffers larger than this are given back */
-
-static void count(uint64_t *counter, uint64_t n)
-{
-    __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
 
 static const struct slice nothing = {NULL, 0};
 
@@ -42,7 +36,7 @@ static enum err admit(const struct volume *v, const struct proposal *p, const st
     return OK;
 }
 
-static void activate(struct volume *v, struct group *g)
+void volume_activate(struct volume *v, struct group *g)
 {
     if (g->state == GROUP_RUNNING && g->head != NULL && list_empty(&g->active)) {
         list_push_back(&v->active, &g->active);
@@ -58,12 +52,12 @@ static void take_inbox(struct volume *v, struct proposal *list)
         struct group *g = volume_group(v, shard);
         enum err e = admit(v, p, g);
         if (e != OK) {
-            count(&v->stats.full_refusals, e == ERR_FULL);
+            volume_count(&v->stats.full_refusals, e == ERR_FULL);
             answer(p, e);
             continue;
         }
         group_push(g, p);
-        activate(v, g);
+        volume_activate(v, g);
     }
 }
 
@@ -98,17 +92,15 @@ static void look_at_watermark(struct volume *v, uint64_t now_ms)
 
 /* --- failure --- */
 
-static void fail_waiting(struct group *g, enum err status)
+void volume_fail_waiting(struct group *g, enum err status)
 {
     for (struct proposal *p = group_pop(g); p != NULL; p = group_pop(g)) {
         answer(p, status);
     }
 }
 
-/* A corrupt row stops its shard, not its neighbours. */
-static void quarantine(struct volume *v, struct group *g)
+void volume_quarantine(struct group *g)
 {
-    (void)v;
     log_error("replica.corrupt", "a row is corrupt: the shard stops here; verify the volume with ctl check",
               LOG_U64("shard", g->shard.v), LOG_U64("replica", g->replica), LOG_U64("applied", g->meta.applied));
     g->state = GROUP_FAILED;
@@ -116,157 +108,17 @@ static void quarantine(struct volume *v, struct group *g)
     list_remove(&g->active);
     list_remove(&g->upkeep);
     list_remove(&g->start);
-    fail_waiting(g, ERR_UNAVAILABLE);
+    volume_fail_waiting(g, ERR_UNAVAILABLE);
 }
 
-/* --- start --- */
+/* --- the transaction --- */
 
-static enum err write_starts(struct volume *v, struct kv_txn *t, struct group **out_bad)
-{
-    size_t entries_left = VOLUME_TURN_ENTRIES_MAX;
-    LIST_FOREACH (it, &v->starting) {
-        struct group *g = LIST_ENTRY(it, struct group, start);
-        bool complete = false;
-        if (g->state != GROUP_LOADED) {
-            continue;
-        }
-        if (entries_left == 0) {
-            break;
-        }
-        uint64_t backlog = g->meta.log_last - g->meta.applied;
-        enum err e = group_start_write(g, t, entries_left, VOLUME_TURN_BYTES_MAX / 8, &v->scratch, &complete);
-        if (e != OK) {
-            *out_bad = g;
-            return e;
-        }
-        list_push_back(&v->batch, &g->batch);
-        g->taken = complete; /* remembered until the commit */
-        entries_left -= backlog < entries_left ? (size_t)backlog : entries_left;
-        if (entries_left > 0) {
-            entries_left--;
-        }
-    }
-    return v->row_dirty ? volume_row_put(v, t) : OK;
-}
-
-static void starts_committed(struct volume *v)
-{
-    v->row_dirty = false;
-    for (struct list *it = list_pop_front(&v->batch); it != NULL; it = list_pop_front(&v->batch)) {
-        struct group *g = LIST_ENTRY(it, struct group, batch);
-        bool complete = g->taken != 0;
-        g->taken = 0;
-        group_start_committed(g, complete);
-    }
-}
-
-static void abort_batch(struct volume *v)
+void volume_abort_batch(struct volume *v)
 {
     for (struct list *it = list_pop_front(&v->batch); it != NULL; it = list_pop_front(&v->batch)) {
         group_aborted(LIST_ENTRY(it, struct group, batch));
     }
 }
-
-static enum err commit_starts(struct volume *v)
-{
-    struct group *bad = NULL;
-    struct kv_txn *t;
-    enum err e = kv_begin(v->cfg.kv, true, &t);
-    if (e != OK) {
-        return e;
-    }
-    e = write_starts(v, t, &bad);
-    if (e != OK) {
-        kv_abort(t);
-        if (bad != NULL) {
-            group_aborted(bad);
-        }
-        abort_batch(v);
-        if (e == ERR_CORRUPT && bad != NULL) {
-            quarantine(v, bad);
-            return OK;
-        }
-        return e;
-    }
-    e = kv_commit(t);
-    if (e != OK) {
-        abort_batch(v);
-        return e;
-    }
-    count(&v->stats.commits, 1);
-    starts_committed(v);
-    return OK;
-}
-
-/* What is durable starts to run. */
-static enum err run_started(struct volume *v, uint64_t now_ms)
-{
-    struct kv_txn *t;
-    enum err e = kv_begin(v->cfg.kv, false, &t);
-    if (e != OK) {
-        return e;
-    }
-    LIST_FOREACH_SAFE (it, &v->starting) {
-        struct group *g = LIST_ENTRY(it, struct group, start);
-        if (g->state != GROUP_DURABLE) {
-            continue;
-        }
-        e = group_start_raft(g, t, now_ms, (unsigned)rng_u64(v->cfg.rng));
-        if (e == ERR_CORRUPT) {
-            quarantine(v, g);
-            e = OK;
-            continue;
-        }
-        if (e != OK) {
-            break;
-        }
-        list_remove(&g->start);
-        list_push_back(&v->upkeep, &g->upkeep);
-        activate(v, g);
-    }
-    kv_abort(t);
-    return e;
-}
-
-static bool has_loaded(const struct volume *v)
-{
-    LIST_FOREACH (it, &v->starting) {
-        if (LIST_ENTRY(it, struct group, start)->state == GROUP_LOADED) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void start_failed(struct volume *v, enum err e, uint64_t now_ms)
-{
-    log_error("volume.start", "replicas cannot start; trying again", LOG_ERR(e));
-    v->pause_until_ms = now_ms + RETRY_MS;
-    LIST_FOREACH (it, &v->starting) {
-        fail_waiting(LIST_ENTRY(it, struct group, start), ERR_UNAVAILABLE);
-    }
-}
-
-static void start_groups(struct volume *v, uint64_t now_ms)
-{
-    enum err e = OK;
-    if (now_ms < v->pause_until_ms) {
-        return;
-    }
-    if (has_loaded(v)) {
-        e = commit_starts(v);
-    }
-    if (e == OK) {
-        e = run_started(v, now_ms);
-    }
-    if (e == ERR_IO) {
-        v->dead = true;
-    } else if (e != OK) {
-        start_failed(v, e, now_ms);
-    }
-}
-
-/* --- the transaction --- */
 
 struct turn {
     uint64_t now_ms;
@@ -369,8 +221,8 @@ static enum err write_turn(struct volume *v, struct turn *turn)
     uint64_t from_us = clock_perf_us();
     e = kv_commit(t);
     if (e == OK) {
-        count(&v->stats.commits, 1);
-        count(&v->stats.commit_us_total, clock_perf_us() - from_us);
+        volume_count(&v->stats.commits, 1);
+        volume_count(&v->stats.commit_us_total, clock_perf_us() - from_us);
     }
     return e;
 }
@@ -380,8 +232,8 @@ static void answer_group(struct volume *v, struct group *g, size_t taken)
     for (size_t i = 0; i < taken; i++) {
         struct group_slot *slot = &v->slots[g->slot + i];
         struct proposal *p = group_pop(g);
-        count(&v->stats.entries, p->staged_index == 0);
-        count(&v->stats.body_bytes, slot->status == OK ? p->body.n : 0);
+        volume_count(&v->stats.entries, p->staged_index == 0);
+        volume_count(&v->stats.body_bytes, slot->status == OK ? p->body.n : 0);
         p->done(p, slot->status, buf_slice(&slot->result));
         if (slot->result.cap > SLOT_KEEP_BYTES) {
             buf_reset(&slot->result);
@@ -410,7 +262,7 @@ static void turn_committed(struct volume *v, const struct turn *turn)
         g->taken = 0;
         answer_group(v, g, taken);
         list_remove(&g->active);
-        activate(v, g);
+        volume_activate(v, g);
     }
     v->bytes_since_look += turn->bytes;
     if (turn->entries > 0 && v->entries_max < VOLUME_TURN_ENTRIES_MAX) {
@@ -424,8 +276,8 @@ static void refuse_first(struct volume *v, enum err e)
     struct group *g = LIST_ENTRY(v->active.next, struct group, active);
     struct proposal *p = group_pop(g);
     list_remove(&g->active);
-    activate(v, g);
-    count(&v->stats.full_refusals, e == ERR_FULL);
+    volume_activate(v, g);
+    volume_count(&v->stats.full_refusals, e == ERR_FULL);
     answer(p, e == ERR_FULL ? ERR_FULL : ERR_OVERLOAD);
 }
 
@@ -433,17 +285,17 @@ static void refuse_first(struct volume *v, enum err e)
  * stands alone. */
 static void turn_aborted(struct volume *v, const struct turn *turn, enum err e)
 {
-    abort_batch(v);
+    volume_abort_batch(v);
     if (e == ERR_IO) {
         v->dead = true;
         return;
     }
     if (e == ERR_CORRUPT && turn->bad != NULL) {
-        quarantine(v, turn->bad);
+        volume_quarantine(turn->bad);
         return;
     }
     if (turn->upkeep) {
-        v->pause_until_ms = turn->now_ms + RETRY_MS;
+        v->pause_until_ms = turn->now_ms + VOLUME_RETRY_MS;
     } else if (turn->entries > 1) {
         v->entries_max = turn->entries / 2;
     } else {
@@ -508,11 +360,11 @@ uint64_t volume_turn(struct volume *v, struct proposal *list)
     if (v->dead) {
         return WAIT_MS_MAX;
     }
-    count(&v->stats.turns, 1);
+    volume_count(&v->stats.turns, 1);
     look_at_watermark(v, turn.now_ms);
     take_inbox(v, list);
     if (!list_empty(&v->starting)) {
-        start_groups(v, turn.now_ms);
+        volume_start_groups(v, turn.now_ms);
     }
     if (!v->dead) {
         scan_due(v, &turn);

@@ -1,0 +1,146 @@
+/* Replicas that do not run yet: one transaction raises the terms of all, then raft starts on what is durable. */
+#include "proto/base/log.h"
+#include "replication/volume_run.h"
+
+#define RECOVERING_MAX 8 /* groups whose backlog is applied in one transaction, each at most its share of the bytes */
+
+static enum err write_starts(struct volume *v, struct kv_txn *t, struct group **out_bad)
+{
+    size_t entries_left = VOLUME_TURN_ENTRIES_MAX;
+    unsigned recovering = 0;
+    LIST_FOREACH (it, &v->starting) {
+        struct group *g = LIST_ENTRY(it, struct group, start);
+        bool complete = false;
+        if (g->state != GROUP_LOADED) {
+            continue;
+        }
+        uint64_t backlog = g->meta.log_last - g->meta.applied;
+        recovering += backlog > 0;
+        if (entries_left == 0 || recovering > RECOVERING_MAX) {
+            break;
+        }
+        enum err e =
+            group_start_write(g, t, entries_left, VOLUME_TURN_BYTES_MAX / RECOVERING_MAX, &v->scratch, &complete);
+        if (e != OK) {
+            *out_bad = g;
+            return e;
+        }
+        list_push_back(&v->batch, &g->batch);
+        g->taken = complete; /* remembered until the commit */
+        entries_left -= backlog < entries_left ? (size_t)backlog : entries_left;
+        if (entries_left > 0) {
+            entries_left--;
+        }
+    }
+    return v->row_dirty ? volume_row_put(v, t) : OK;
+}
+
+static void starts_committed(struct volume *v)
+{
+    v->row_dirty = false;
+    for (struct list *it = list_pop_front(&v->batch); it != NULL; it = list_pop_front(&v->batch)) {
+        struct group *g = LIST_ENTRY(it, struct group, batch);
+        bool complete = g->taken != 0;
+        g->taken = 0;
+        group_start_committed(g, complete);
+    }
+}
+
+static enum err commit_starts(struct volume *v)
+{
+    struct group *bad = NULL;
+    struct kv_txn *t;
+    enum err e = kv_begin(v->cfg.kv, true, &t);
+    if (e != OK) {
+        return e;
+    }
+    e = write_starts(v, t, &bad);
+    if (e != OK) {
+        kv_abort(t);
+        if (bad != NULL) {
+            group_aborted(bad);
+        }
+        volume_abort_batch(v);
+        if (e == ERR_CORRUPT && bad != NULL) {
+            volume_quarantine(bad);
+            return OK;
+        }
+        return e;
+    }
+    e = kv_commit(t);
+    if (e != OK) {
+        volume_abort_batch(v);
+        return e;
+    }
+    volume_count(&v->stats.commits, 1);
+    starts_committed(v);
+    return OK;
+}
+
+/* What is durable starts to run. */
+static enum err run_started(struct volume *v, uint64_t now_ms)
+{
+    struct kv_txn *t;
+    enum err e = kv_begin(v->cfg.kv, false, &t);
+    if (e != OK) {
+        return e;
+    }
+    LIST_FOREACH_SAFE (it, &v->starting) {
+        struct group *g = LIST_ENTRY(it, struct group, start);
+        if (g->state != GROUP_DURABLE) {
+            continue;
+        }
+        e = group_start_raft(g, t, now_ms, (unsigned)rng_u64(v->cfg.rng));
+        if (e == ERR_CORRUPT) {
+            volume_quarantine(g);
+            e = OK;
+            continue;
+        }
+        if (e != OK) {
+            break;
+        }
+        list_remove(&g->start);
+        list_push_back(&v->upkeep, &g->upkeep);
+        volume_activate(v, g);
+    }
+    kv_abort(t);
+    return e;
+}
+
+static bool has_loaded(const struct volume *v)
+{
+    LIST_FOREACH (it, &v->starting) {
+        if (LIST_ENTRY(it, struct group, start)->state == GROUP_LOADED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void start_failed(struct volume *v, enum err e, uint64_t now_ms)
+{
+    log_error("volume.start", "replicas cannot start; trying again", LOG_ERR(e));
+    v->pause_until_ms = now_ms + VOLUME_RETRY_MS;
+    LIST_FOREACH (it, &v->starting) {
+        volume_fail_waiting(LIST_ENTRY(it, struct group, start), ERR_UNAVAILABLE);
+    }
+}
+
+void volume_start_groups(struct volume *v, uint64_t now_ms)
+{
+    enum err e = OK;
+    if (now_ms < v->pause_until_ms) {
+        return;
+    }
+    if (has_loaded(v)) {
+        e = commit_starts(v);
+    }
+    if (e == OK) {
+        e = run_started(v, now_ms);
+    }
+    if (e == ERR_IO) {
+        v->dead = true;
+    } else if (e != OK) {
+        start_failed(v, e, now_ms);
+    }
+}
