@@ -15,6 +15,7 @@
 extern "C" {
 #endif
 
+struct node_info;
 struct read_cache; /* UID runs and unseen counts keyed by (account, mailbox, modseq); shared by readers, bounded; storage/mailbox/read_cache.h */
 
 struct read_context {
@@ -26,7 +27,7 @@ struct read_context {
     uint64_t deadline_ms;
     struct read_cache *cache;
     struct pop3_locks *pop3; /* the leader's leases; storage/method/pop3_locks.h */
-    void *node;             /* struct node for status and map */
+    const struct node_info *node; /* storage/method/node_info.h */
     struct arena *arena;    /* the call's */
 };
 
