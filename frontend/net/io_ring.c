@@ -2,7 +2,8 @@
  *
  * The ring is made disabled, so that any thread may make it, and belongs to the thread that enables it (SINGLE_ISSUER).
  * With DEFER_TASKRUN completions are only produced inside io_wait, so one round receives at most what the provided
- * buffers hold. Rings count against RLIMIT_MEMLOCK on new kernels: this one takes about 60 KiB. */
+ * buffers hold. When a ring goes away the kernel interrupts system calls (EINTR) of the thread that made it.
+ * Rings count against RLIMIT_MEMLOCK on new kernels: this one takes about 60 KiB. */
 #include <errno.h>
 #include <liburing.h>
 #include <string.h>

@@ -166,7 +166,10 @@ static void byte_by_byte(uint16_t port, bool starttls)
     };
     auto pull = [&] {
         char b[4096];
-        ssize_t n = recv(c.plain.fd(), b, sizeof(b), 0);
+        ssize_t n;
+        do {
+            n = recv(c.plain.fd(), b, sizeof(b), 0);
+        } while (n < 0 && errno == EINTR);
         ASSERT_GT(n, 0);
         ASSERT_EQ(BIO_write(in, b, (int)n), (int)n);
     };

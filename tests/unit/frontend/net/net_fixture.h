@@ -83,6 +83,14 @@ class Client
         a.sin_port = htons(port);
         inet_pton(AF_INET, ip, &a.sin_addr);
         ok_ = connect(fd_, (struct sockaddr *)&a, sizeof(a)) == 0;
+        if (!ok_ && errno == EINTR) { /* the connection goes on being made */
+            struct pollfd p = {fd_, POLLOUT, 0};
+            while (poll(&p, 1, 10000) < 0 && errno == EINTR) {
+            }
+            int error = 0;
+            socklen_t n = sizeof(error);
+            ok_ = getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &n) == 0 && error == 0;
+        }
     }
     Client(const Client &) = delete;
     Client &operator=(const Client &) = delete;

@@ -1,0 +1,192 @@
+/* What a connection costs. The rate is printed, not judged: run it with --gtest_also_run_disabled_tests. */
+#include <malloc.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "tls_fixture.h"
+
+using namespace net_test;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define INSTRUMENTED 1
+#else
+#define INSTRUMENTED 0
+#endif
+
+namespace
+{
+
+/* One arena, so that mallinfo2 sees the loops' memory too. Before any thread starts. */
+const int one_arena = mallopt(M_ARENA_MAX, 1);
+
+size_t heap_bytes()
+{
+    struct mallinfo2 m = mallinfo2();
+    return m.uordblks + m.hblkhd;
+}
+
+/* Clients in another process, so that only the server's memory is counted. The child is made before any thread of the
+ * server; it connects when told the port, and reports when all its connections are idle. */
+class OtherProcess
+{
+  public:
+    OtherProcess(int n, bool tls)
+    {
+        int down[2];
+        int up[2];
+        if (pipe(down) != 0 || pipe(up) != 0) {
+            abort();
+        }
+        pid = fork();
+        if (pid == 0) {
+            ::close(down[1]);
+            ::close(up[0]);
+            child(n, tls, down[0], up[1]);
+            _exit(0);
+        }
+        ::close(down[0]);
+        ::close(up[1]);
+        to = down[1];
+        from = up[0];
+    }
+    ~OtherProcess()
+    {
+        ::close(to);
+        ::close(from);
+        waitpid(pid, nullptr, 0);
+    }
+    bool connect_all(uint16_t port)
+    {
+        char ok = 0;
+        ssize_t n = write(to, &port, sizeof(port));
+        while (n == (ssize_t)sizeof(port) && read(from, &ok, 1) < 0 && errno == EINTR) {
+        }
+        return ok == 'k';
+    }
+
+  private:
+    static void child(int n, bool tls, int in, int out)
+    {
+        uint16_t port = 0;
+        if (read(in, &port, sizeof(port)) != (ssize_t)sizeof(port)) {
+            return;
+        }
+        std::vector<std::unique_ptr<TlsClient>> secure;
+        std::vector<Client> plain;
+        for (int i = 0; i < n; i++) {
+            std::string got;
+            if (tls) {
+                secure.push_back(std::make_unique<TlsClient>(port));
+                if (!secure.back()->handshake()) {
+                    return;
+                }
+                secure.back()->line();
+                secure.back()->send("ECHO x\r\nBIG 5000\r\n");
+                got = secure.back()->line();
+                secure.back()->line();
+            } else {
+                plain.emplace_back(port);
+                plain.back().line();
+                plain.back().send("ECHO x\r\nBIG 5000\r\n");
+                got = plain.back().line();
+                plain.back().line();
+            }
+            if (got != "x") {
+                return;
+            }
+        }
+        ssize_t w = write(out, "k", 1);
+        char b;
+        w = read(in, &b, 1); /* until the parent closes */
+        (void)w;
+    }
+    pid_t pid;
+    int to;
+    int from;
+};
+
+} // namespace
+
+class CostTest : public BothBackends
+{
+  protected:
+    double idle_bytes(int n, struct tls_context *tls)
+    {
+        OtherProcess clients(n, tls != nullptr);
+        Server::Options o;
+        o.tls = tls;
+        o.implicit_tls = tls != nullptr;
+        Server s(GetParam(), o);
+        {
+            OtherProcess warm(50, tls != nullptr); /* pools and tables have their size */
+            EXPECT_TRUE(warm.connect_all(s.port()));
+        }
+        EXPECT_TRUE(eventually([&] { return server_connections(s.server) == 0; }));
+        size_t before = heap_bytes();
+        EXPECT_TRUE(clients.connect_all(s.port()));
+        EXPECT_EQ(server_connections(s.server), (unsigned)n);
+        sleep_ms(100);
+        return (double)(heap_bytes() - before) / n;
+    }
+};
+NET_BOTH_BACKENDS(CostTest);
+
+TEST_P(CostTest, an_idle_plaintext_connection_costs_a_kilobyte)
+{
+    if (INSTRUMENTED) {
+        GTEST_SKIP() << "the allocator is instrumented";
+    }
+    ASSERT_EQ(one_arena, 1);
+    double bytes = idle_bytes(1000, nullptr);
+    printf("idle plaintext connection: %.0f bytes of heap\n", bytes);
+    EXPECT_LE(bytes, 1024 + (double)line_proto.session_bytes);
+}
+
+TEST_P(CostTest, an_idle_tls_connection_keeps_no_record_buffers)
+{
+    if (INSTRUMENTED) {
+        GTEST_SKIP() << "the allocator is instrumented";
+    }
+    Certs certs;
+    certs.add("x.example", "x.example");
+    ASSERT_EQ(certs.open(), OK);
+    double bytes = idle_bytes(500, certs.ctx);
+    printf("idle TLS connection: %.0f bytes of heap\n", bytes);
+    EXPECT_LE(bytes, 10 * 1024);
+}
+
+TEST_P(CostTest, DISABLED_echo_round_trips_on_one_loop)
+{
+    const int connections = 64;
+    Server s(GetParam(), {});
+    std::atomic<bool> stop{false};
+    uint64_t total = 0;
+    std::thread driver([&] {
+        std::vector<Client> c;
+        std::vector<struct pollfd> fds;
+        for (int i = 0; i < connections; i++) {
+            c.emplace_back(s.port());
+            c.back().line();
+            c.back().send("ECHO 0123456789\r\n");
+            fds.push_back({c.back().fd(), POLLIN, 0});
+        }
+        while (!stop) {
+            poll(fds.data(), fds.size(), 100);
+            for (auto &f : fds) {
+                char b[64];
+                if ((f.revents & POLLIN) != 0 && recv(f.fd, b, sizeof(b), 0) == 12) {
+                    total++;
+                    if (::send(f.fd, "ECHO 0123456789\r\n", 17, MSG_NOSIGNAL) != 17) {
+                        return;
+                    }
+                }
+            }
+        }
+    });
+    uint64_t start = now_ms();
+    sleep_ms(3000);
+    stop = true;
+    driver.join();
+    printf("echo round trips on one loop, %d connections, client on the other core: %.0f/s\n", connections,
+           (double)total * 1000.0 / (double)(now_ms() - start));
+}
