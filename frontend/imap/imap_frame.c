@@ -59,12 +59,9 @@ static enum err keep(struct imap_frame *f, const uint8_t *p, size_t n)
     if (f->cut || f->silent) {
         return OK;
     }
-    enum err e = buf_append(&f->text, p, n);
-    if (e == ERR_LIMIT) {
-        f->cut = true;
-        return OK;
-    }
-    return e;
+    size_t room = f->text.limit_bytes - f->text.len;
+    f->cut = n > room; /* the beginning stays: the tag is in it */
+    return buf_append(&f->text, p, n < room ? n : room);
 }
 
 static enum err feed_literal(struct imap_frame *f, struct slice in, size_t *out_n)
