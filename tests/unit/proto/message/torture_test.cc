@@ -247,7 +247,7 @@ TEST(Torture, AFloodOfParametersDoesNotFillTheRecord)
 TEST(Torture, AFloodOfEncodedWordsIsLinear)
 {
     for (const char *word :
-         {"=?utf-8?q?a?= ", "=?iso-2022-jp?B?GyRCJCIbKEI=?= ", "=?", "=?x?q?", "?=", "=?a?b??=", "=", "=?a?q?=?"}) {
+         {"=?utf-8?q?a?= ", "=?iso-2022-jp?B?GyRCJCIbKEI=?= ", "=?", "=?x?q?", "?=", "=?a?b?\?=", "=", "=?a?q?=?"}) {
         std::string m = "Subject: ";
         while (m.size() < 250000) {
             m += word;

@@ -59,7 +59,7 @@ TEST(Word, LeavesWhatIsNoEncodedWord)
                           "=?utf-8?qq?a?=", "=?utf-8?q", "a=?b", "?=", "=?a?b?c", "= ?utf-8?q?a?="}) {
         EXPECT_EQ(s, word(s));
     }
-    EXPECT_EQ("", word("=?utf-8?q??="));
+    EXPECT_EQ("", word("=?utf-8?q?\?="));
 }
 
 TEST(Word, DecodesInTheMiddleOfTextAndQuotes)
