@@ -37,16 +37,27 @@ enum err body_write(struct kv_txn *t, uint32_t replica, uint64_t index, uint16_t
 
 /* --- read --- */
 
-/* Appends the part of one chunk that lies in [from, to) of the body. */
-static enum err read_chunk(struct slice key, struct slice row, uint64_t chunk_off, uint64_t from, uint64_t to,
-                           struct buf *out)
+enum err body_chunk_decode(struct slice key, struct slice row, struct slice *out_data)
 {
-    if (row.n <= CRC_BYTES || row.n > KV_CHUNK_BYTES) {
+    if (key.n != KEY_BODY_BYTES + 4 || row.n <= CRC_BYTES || row.n > KV_CHUNK_BYTES) {
         return ERR_CORRUPT;
     }
     struct slice data = slice_sub(row, CRC_BYTES, row.n);
     if (get_le32(row.p) != chunk_crc(key.p, data.p, data.n)) {
         return ERR_CORRUPT;
+    }
+    *out_data = data;
+    return OK;
+}
+
+/* Appends the part of one chunk that lies in [from, to) of the body. */
+static enum err read_chunk(struct slice key, struct slice row, uint64_t chunk_off, uint64_t from, uint64_t to,
+                           struct buf *out)
+{
+    struct slice data;
+    enum err e = body_chunk_decode(key, row, &data);
+    if (e != OK) {
+        return e;
     }
     uint64_t end = chunk_off + data.n;
     if (end < to && data.n < REPL_BODY_CHUNK_DATA) {

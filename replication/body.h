@@ -15,6 +15,9 @@ MUST_CHECK enum err body_write(struct kv_txn *t, uint32_t replica, uint64_t inde
                                struct slice bytes);
 MUST_CHECK enum err body_is_dead(struct kv_txn *t, uint32_t replica, uint64_t index, uint16_t ordinal, bool *out_dead);
 
+/* The data of a chunk row. ERR_CORRUPT: checksum, place or size. */
+MUST_CHECK enum err body_chunk_decode(struct slice key, struct slice row, struct slice *out_data);
+
 /* Bodies killed by this thread since the process started: tells a volume that an apply made work for the purge. */
 uint64_t body_kills(void);
 

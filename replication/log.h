@@ -48,6 +48,10 @@ MUST_CHECK enum err log_entry_get(struct kv_txn *t, uint32_t replica, uint64_t i
 MUST_CHECK enum err log_range_put(struct kv_txn *t, uint32_t replica, struct raft_term_range range);
 MUST_CHECK enum err log_configuration_put(struct kv_txn *t, uint32_t replica, uint64_t index, struct slice conf);
 
+/* Rows under their keys; ERR_CORRUPT. */
+MUST_CHECK enum err log_range_decode(struct slice key, struct slice row, struct raft_term_range *out);
+MUST_CHECK enum err log_configuration_decode(struct slice key, struct slice row, struct raft_log_change *out);
+
 /* Everything that a start needs of the log but its payloads. */
 struct log_index {
     struct raft_term_range *ranges;

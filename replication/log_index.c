@@ -18,7 +18,7 @@ enum err log_range_put(struct kv_txn *t, uint32_t replica, struct raft_term_rang
     return kv_put(t, key_slice(&k), slice_make(row, sizeof(row)));
 }
 
-static enum err range_decode(struct slice key, struct slice row, struct raft_term_range *out)
+enum err log_range_decode(struct slice key, struct slice row, struct raft_term_range *out)
 {
     if (key.n != KEY_INDEX_BYTES || row.n != 12 ||
         get_le32(row.p + 8) != crc32c(crc32c(0, key.p + KEY_HEAD_BYTES, 8), row.p, 8)) {
@@ -42,7 +42,7 @@ enum err log_configuration_put(struct kv_txn *t, uint32_t replica, uint64_t inde
     return OK;
 }
 
-static enum err configuration_decode(struct slice key, struct slice row, struct raft_log_change *out)
+enum err log_configuration_decode(struct slice key, struct slice row, struct raft_log_change *out)
 {
     if (key.n != KEY_INDEX_BYTES || row.n < 4 ||
         get_le32(row.p) != crc32c(crc32c(0, key.p + KEY_HEAD_BYTES, 8), row.p + 4, row.n - 4)) {
@@ -91,7 +91,7 @@ static enum err load_ranges(struct kv_cursor *c, uint32_t replica, const struct 
     enum err e = kv_cursor_seek(c, key_slice(&from), &key, &row);
     while (e == OK && key_under(key, replica, 'T')) {
         struct raft_term_range range;
-        e = range_decode(key, row, &range);
+        e = log_range_decode(key, row, &range);
         if (e == OK) {
             e = add_range(x, m, range);
         }
@@ -127,7 +127,7 @@ static enum err load_changes(struct kv_cursor *c, uint32_t replica, const struct
     enum err e = kv_cursor_seek(c, key_slice(&from), &key, &row);
     while (e == OK && key_under(key, replica, 'C')) {
         struct raft_log_change change;
-        e = configuration_decode(key, row, &change);
+        e = log_configuration_decode(key, row, &change);
         if (e == OK && change.index > m->log_last) {
             e = ERR_CORRUPT;
         }

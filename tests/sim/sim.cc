@@ -2,6 +2,7 @@
 
 #include "proto/base/mem.h"
 #include "proto/base/rng.h"
+#include "replication/check.h"
 
 namespace sim
 {
@@ -182,10 +183,30 @@ bool Node::all_lead()
     return true;
 }
 
+static void on_problem(void *, const char *what, struct slice key)
+{
+    ADD_FAILURE() << what << " at a key of " << key.n << " bytes, '" << (key.n > 4 ? static_cast<char>(key.p[4]) : '?')
+                  << "'";
+}
+
+static void on_replica(void *ctx, struct shard_id, const uint8_t *)
+{
+    ++*static_cast<uint32_t *>(ctx);
+}
+
+static void on_body(void *, const uint8_t *, uint64_t, uint16_t, uint64_t, bool)
+{
+}
+
 void Node::check()
 {
     struct kv_txn *t;
+    struct repl_check_totals totals;
+    uint32_t replicas = 0;
+    const struct repl_check rows = {&replicas, on_problem, on_replica, on_body};
     ASSERT_EQ(kv_begin(kv, false, &t), OK);
+    EXPECT_EQ(repl_check_run(t, &rows, &totals), OK);
+    EXPECT_EQ(replicas, options.shards);
     for (uint32_t s = 0; s < options.shards; s++) {
         workload->check(s, t);
     }

@@ -97,6 +97,7 @@ class Node
     {
         return flights.size() + queued.size();
     }
+    /* The rows of replication (replication/check.h), then the workload's. */
     void check();
 
     struct kv *kv;
