@@ -1,233 +1,313 @@
-/* Rows of a mailbox as columns, a page at a time. Walks the message rows and, for text columns, the emails beside them: both in key order, so a page is two
- * sequential scans. No allocation per row. */
+/* ReadFetch: rows of a mailbox as columns, a page at a time. Nothing is allocated or parsed per row: columns have room
+ * for a page, texts are copied from the records. ERR_NOTFOUND, ERR_INVAL. */
+#include "storage/mailbox/changes.h"
+#include "storage/mailbox/email.h"
 #include "storage/method/method.h"
 
-#define PAGE_ROWS_MAX 8192
-#define PAGE_BYTES_MAX (224 * 1024) /* leaves room for keywords and heads in a frame */
-#define EMAIL_COLUMNS (FETCH_COL_TEXT_MASK | FETCH_COL_OBJECTID)
-#define TEXT_COLUMNS_MAX 5
-
-struct page {
-    const struct read_context *rc;
-    struct store store;
+struct fetch {
+    const struct store *store;
     struct account_id account;
+    uint32_t mailbox;
     const Pb__ReadFetch *req;
-    uint32_t rows_max;
-    uint32_t rows;
-    size_t bytes;     /* used of the page */
-    size_t bytes_max;
-    uint32_t next_uid;
-    uint8_t *uid, *flags, *modseq, *internal_s, *save_s, *size, *objectid, *lens;
-    size_t n_lens;
     struct email_reader emails;
+    bool reads_emails;
+    size_t n_texts;     /* text columns asked for */
+    size_t fixed_bytes; /* of one row in meta */
+    size_t budget;      /* bytes left of the page */
+    uint32_t rows;
+    uint32_t next_uid;
+    struct column uid, flags, modseq, internal, saved, size, objectid, lens, overflow;
     struct buf *attach;
 };
 
-static uint32_t row_bytes(uint32_t columns)
+static size_t row_bytes(uint32_t columns)
 {
-    uint32_t n = 4;
+    size_t n = 4;
     n += (columns & FETCH_COL_FLAGS) != 0 ? 8 : 0;
     n += (columns & FETCH_COL_MODSEQ) != 0 ? 8 : 0;
     n += (columns & FETCH_COL_INTERNAL) != 0 ? 8 : 0;
     n += (columns & FETCH_COL_SAVED) != 0 ? 8 : 0;
     n += (columns & FETCH_COL_SIZE) != 0 ? 4 : 0;
     n += (columns & FETCH_COL_OBJECTID) != 0 ? 32 : 0;
-    return n + 4 * (uint32_t)__builtin_popcount(columns & FETCH_COL_TEXT_MASK);
+    return n;
 }
 
-static bool column(const struct page *p, uint32_t bit, size_t bytes, uint8_t **out)
+static enum err columns_alloc(struct read_context *rc, struct fetch *f)
 {
-    if ((p->req->columns & bit) == 0) {
-        return true;
-    }
-    *out = arena_alloc(p->rc->arena, p->rows_max * bytes);
-    return *out != NULL;
-}
-
-static enum err page_open(struct page *p)
-{
-    uint32_t columns = p->req->columns;
-    uint32_t n_text = (uint32_t)__builtin_popcount(columns & FETCH_COL_TEXT_MASK);
-    p->bytes_max = p->req->max_bytes == 0 || p->req->max_bytes > PAGE_BYTES_MAX ? PAGE_BYTES_MAX : p->req->max_bytes;
-    size_t rows = p->bytes_max / row_bytes(columns);
-    p->rows_max = (uint32_t)(rows < 1 ? 1 : rows > PAGE_ROWS_MAX ? PAGE_ROWS_MAX : rows);
-    p->uid = arena_alloc(p->rc->arena, p->rows_max * 4);
-    bool good = p->uid != NULL && column(p, FETCH_COL_FLAGS, 8, &p->flags) && column(p, FETCH_COL_MODSEQ, 8, &p->modseq) &&
-                column(p, FETCH_COL_INTERNAL, 8, &p->internal_s) && column(p, FETCH_COL_SAVED, 8, &p->save_s) &&
-                column(p, FETCH_COL_SIZE, 4, &p->size) && column(p, FETCH_COL_OBJECTID, 32, &p->objectid) &&
-                column(p, FETCH_COL_TEXT_MASK, 4 * (size_t)(n_text == 0 ? 1 : n_text), &p->lens);
-    if (!good) {
-        return ERR_NOMEM;
-    }
-    return (columns & EMAIL_COLUMNS) == 0 ? OK : email_reader_open(&p->emails, &p->store, p->account);
-}
-
-/* The text columns asked for, in the order of the reply. */
-static enum err row_texts(struct page *p, struct slice record, struct slice out[TEXT_COLUMNS_MAX], size_t *out_n)
-{
-    static const uint32_t bits[TEXT_COLUMNS_MAX] = {FETCH_COL_ENVELOPE, FETCH_COL_BODY, FETCH_COL_BODYSTRUCTURE,
-                                                    FETCH_COL_HEADERS, FETCH_COL_RECORD};
-    struct msg_record r;
-    enum err e = msg_record_decode(record, &r);
-    if (e != OK) {
-        return e;
-    }
-    const struct slice all[TEXT_COLUMNS_MAX] = {r.envelope, r.body, r.bodystructure, r.headers, record};
-    size_t n = 0;
-    for (size_t i = 0; i < TEXT_COLUMNS_MAX; i++) {
-        if ((p->req->columns & bits[i]) != 0) {
-            out[n++] = all[i];
+    /* At most this many rows fit: the first one always does. */
+    size_t rows = f->budget / f->fixed_bytes + 1;
+    struct {
+        struct column *c;
+        uint32_t wanted;
+        size_t width;
+    } all[] = {
+        {&f->uid, UINT32_MAX, 4},
+        {&f->flags, FETCH_COL_FLAGS, 8},
+        {&f->modseq, FETCH_COL_MODSEQ, 8},
+        {&f->internal, FETCH_COL_INTERNAL, 8},
+        {&f->saved, FETCH_COL_SAVED, 8},
+        {&f->size, FETCH_COL_SIZE, 4},
+        {&f->objectid, FETCH_COL_OBJECTID, 32},
+        {&f->lens, FETCH_COL_TEXT_MASK, 4 * f->n_texts},
+        {&f->overflow, FETCH_COL_FLAGS, OVERFLOW_BYTES},
+    };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if ((f->req->columns & all[i].wanted) == 0 && all[i].wanted != UINT32_MAX) {
+            continue;
+        }
+        all[i].c->p = arena_alloc(rc->arena, rows * all[i].width);
+        if (all[i].c->p == NULL) {
+            return ERR_NOMEM;
         }
     }
-    *out_n = n;
     return OK;
 }
 
-/* False: the row does not fit this page any more. */
-static enum err row_email(struct page *p, const struct message_row *m, bool *out_fits)
+/* The texts asked for of one record, in their order. */
+static size_t texts_of(uint32_t columns, const struct msg_record *m, struct slice record, struct slice out[5])
+{
+    size_t n = 0;
+    if ((columns & FETCH_COL_ENVELOPE) != 0) {
+        out[n++] = m->envelope;
+    }
+    if ((columns & FETCH_COL_BODY) != 0) {
+        out[n++] = m->body;
+    }
+    if ((columns & FETCH_COL_BODYSTRUCTURE) != 0) {
+        out[n++] = m->bodystructure;
+    }
+    if ((columns & FETCH_COL_HEADERS) != 0) {
+        out[n++] = m->headers;
+    }
+    if ((columns & FETCH_COL_RECORD) != 0) {
+        out[n++] = record;
+    }
+    return n;
+}
+
+/* ERR_LIMIT: the page is full, nothing was added. */
+static enum err take_room(struct fetch *f, size_t bytes)
+{
+    if (bytes > f->budget && f->rows > 0) {
+        return ERR_LIMIT;
+    }
+    f->budget -= bytes < f->budget ? bytes : f->budget;
+    return OK;
+}
+
+static enum err add_email(struct fetch *f, const struct message_row *row)
 {
     struct email_row email;
     struct slice record;
-    struct slice texts[TEXT_COLUMNS_MAX];
+    struct msg_record m;
+    struct slice texts[5];
     size_t n = 0;
-    size_t bytes = 0;
-    enum err e = email_reader_get(&p->emails, m->email, &email, &record);
-    if (e == OK && (p->req->columns & FETCH_COL_TEXT_MASK) != 0) {
-        e = row_texts(p, record, texts, &n);
+    size_t bytes = f->fixed_bytes;
+    enum err e = email_reader_get(&f->emails, row->email, &email, &record);
+    if (e == OK && f->n_texts > 0) {
+        e = msg_record_decode(record, &m);
+        if (e == OK) {
+            n = texts_of(f->req->columns, &m, record, texts);
+        }
+    }
+    if (e != OK) {
+        return e;
     }
     for (size_t i = 0; i < n; i++) {
         bytes += texts[i].n;
     }
-    *out_fits = p->rows == 0 || p->bytes + bytes + row_bytes(p->req->columns) <= p->bytes_max;
-    if (e != OK || !*out_fits) {
-        return e;
-    }
+    e = take_room(f, bytes);
     for (size_t i = 0; e == OK && i < n; i++) {
-        put_le32(p->lens + 4 * p->n_lens++, (uint32_t)texts[i].n);
-        e = buf_append_slice(p->attach, texts[i]);
+        e = buf_append_slice(f->attach, texts[i]);
+        column_le32(&f->lens, (uint32_t)texts[i].n);
     }
-    if (p->objectid != NULL) {
-        memcpy(p->objectid + 32 * (size_t)p->rows, email.emailid, 16);
-        memcpy(p->objectid + 32 * (size_t)p->rows + 16, email.threadid, 16);
+    if (e == OK && f->objectid.p != NULL) {
+        column_bytes(&f->objectid, email.emailid, 16);
+        column_bytes(&f->objectid, email.threadid, 16);
     }
-    p->bytes += bytes;
     return e;
 }
 
-static enum err row_add(struct page *p, uint32_t uid, const struct message_row *m, bool *out_fits)
+static enum err add_overflow(struct fetch *f, uint32_t uid, uint64_t flags)
 {
-    size_t i = p->rows;
-    *out_fits = p->rows < p->rows_max;
-    enum err e = OK;
-    if (*out_fits && (p->req->columns & EMAIL_COLUMNS) != 0) {
-        e = row_email(p, m, out_fits);
+    struct flagset set;
+    enum err e = flagset_get(f->store, f->account, f->mailbox, uid, flags, &set);
+    if (e == OK) {
+        column_bytes(&f->overflow, set.over, sizeof(set.over));
+        f->budget -= sizeof(set.over) < f->budget ? sizeof(set.over) : f->budget;
     }
-    if (e != OK || !*out_fits) {
-        return e;
-    }
-    put_le32(p->uid + 4 * i, uid);
-    if (p->flags != NULL) {
-        put_le64(p->flags + 8 * i, m->flags);
-    }
-    if (p->modseq != NULL) {
-        put_le64(p->modseq + 8 * i, m->modseq);
-    }
-    if (p->internal_s != NULL) {
-        put_le64(p->internal_s + 8 * i, (uint64_t)m->internal_s);
-    }
-    if (p->save_s != NULL) {
-        put_le64(p->save_s + 8 * i, (uint64_t)m->save_s);
-    }
-    if (p->size != NULL) {
-        put_le32(p->size + 4 * i, m->size);
-    }
-    p->bytes += row_bytes(p->req->columns);
-    p->rows++;
-    return OK;
+    return e;
 }
 
-static enum err rows_walk(struct page *p, const struct uidset *uids)
+static void add_fixed(struct fetch *f, uint32_t uid, const struct message_row *row)
+{
+    column_le32(&f->uid, uid);
+    if (f->flags.p != NULL) {
+        column_le64(&f->flags, row->flags);
+    }
+    if (f->modseq.p != NULL) {
+        column_le64(&f->modseq, row->modseq);
+    }
+    if (f->internal.p != NULL) {
+        column_le64(&f->internal, (uint64_t)row->internal_s);
+    }
+    if (f->saved.p != NULL) {
+        column_le64(&f->saved, (uint64_t)row->save_s);
+    }
+    if (f->size.p != NULL) {
+        column_le32(&f->size, row->size);
+    }
+    f->rows++;
+}
+
+/* ERR_LIMIT: the page is full. */
+static enum err add_row(struct fetch *f, uint32_t uid, const struct message_row *row)
+{
+    enum err e = f->reads_emails ? add_email(f, row) : take_room(f, f->fixed_bytes);
+    if (e == OK && f->flags.p != NULL && (row->flags & FLAG_OVERFLOW) != 0) {
+        e = add_overflow(f, uid, row->flags);
+    }
+    if (e == OK) {
+        add_fixed(f, uid, row);
+    }
+    return e;
+}
+
+static enum err walk(struct fetch *f, const struct uidset *uids)
 {
     struct message_walk w;
-    struct message_row m;
     uint32_t uid;
-    bool fits = true;
-    enum err e = message_walk_open(&w, &p->store, p->account, (uint32_t)p->req->mailbox, uids, p->req->from_uid);
+    struct message_row row;
+    enum err e = message_walk_open(&w, f->store, f->account, f->mailbox, uids, f->req->from_uid);
     if (e != OK) {
         return e;
     }
-    for (e = message_walk_next(&w, &uid, &m); e == OK; e = message_walk_next(&w, &uid, &m)) {
-        if (p->req->changed_since != 0 && m.modseq <= p->req->changed_since) {
+    for (e = message_walk_next(&w, &uid, &row); e == OK; e = message_walk_next(&w, &uid, &row)) {
+        if (f->req->changed_since != 0 && row.modseq <= f->req->changed_since) {
             continue;
         }
-        e = row_add(p, uid, &m, &fits);
-        if (e != OK || !fits) {
+        e = add_row(f, uid, &row);
+        if (e == ERR_LIMIT) {
+            f->next_uid = uid;
+        }
+        if (e != OK) {
             break;
         }
     }
     message_walk_close(&w);
-    if (!fits) {
-        p->next_uid = uid;
-    }
-    return e == ERR_NOTFOUND ? OK : e;
+    return e == ERR_NOTFOUND || e == ERR_LIMIT ? OK : e;
 }
 
-static ProtobufCBinaryData column_bytes(const uint8_t *p, size_t n)
+/* CHANGEDSINCE over a large mailbox: only what the indexes name is walked. */
+static enum err narrow(struct fetch *f, const struct mailbox_row *row, struct uidset *io_uids)
 {
-    return pb_bytes(slice_make(p, p == NULL ? 0 : n));
+    struct uidset changed;
+    struct uidset both;
+    struct changes_walk w;
+    uint32_t uid;
+    struct message_row message;
+    uidset_init(&changed);
+    uidset_init(&both);
+    enum err e = changes_walk_open(&w, f->store, f->account, f->mailbox, f->req->changed_since);
+    if (e == OK) {
+        for (e = changes_walk_next(&w, &uid, &message); e == OK; e = changes_walk_next(&w, &uid, &message)) {
+            e = uidset_add(&changed, uid);
+            if (e != OK) {
+                break;
+            }
+        }
+        changes_walk_close(&w);
+        e = e == ERR_NOTFOUND ? OK : e;
+    }
+    if (e == OK) {
+        e = changes_new(f->store, f->account, f->mailbox, f->req->changed_since, row->modseq, &changed, NULL);
+    }
+    if (e == OK) {
+        e = uidset_intersect(&both, io_uids, &changed);
+    }
+    if (e == OK) {
+        e = uidset_copy(io_uids, &both);
+    }
+    uidset_fini(&changed);
+    uidset_fini(&both);
+    return e;
 }
 
-static enum err page_pack(struct page *p, const struct mailbox_row *row, struct buf *meta)
+static enum err read_page(struct read_context *rc, struct fetch *f, const struct mailbox_row *row, struct uidset *uids)
 {
-    Pb__ReadFetchResult res = PB__READ_FETCH_RESULT__INIT;
-    size_t n = p->rows;
-    enum err e = OK;
-    res.next_uid = p->next_uid;
-    res.rows = p->rows;
-    res.uid = column_bytes(p->uid, 4 * n);
-    res.flags = column_bytes(p->flags, 8 * n);
-    res.modseq = column_bytes(p->modseq, 8 * n);
-    res.internal_s = column_bytes(p->internal_s, 8 * n);
-    res.save_s = column_bytes(p->save_s, 8 * n);
-    res.size = column_bytes(p->size, 4 * n);
-    res.objectid = column_bytes(p->objectid, 32 * n);
-    res.lens = column_bytes(p->lens, 4 * p->n_lens);
-    if ((p->req->columns & FETCH_COL_FLAGS) != 0) {
-        e = method_keywords(p->rc, &p->store, p->account, (uint32_t)p->req->mailbox, row, &res.keywords, &res.n_keywords);
+    enum err e = columns_alloc(rc, f);
+    if (e == OK && f->req->changed_since != 0) {
+        e = narrow(f, row, uids);
     }
-    return e == OK ? pb_pack(&res.base, meta) : e;
-}
-
-static enum err run(struct read_context *rc, const ProtobufCMessage *req_base, struct buf *meta, struct buf *attach)
-{
-    struct page *p = arena_zalloc(rc->arena, sizeof(*p));
-    struct mailbox_row row;
-    struct uidset uids;
-    if (p == NULL) {
-        return ERR_NOMEM;
+    if (e != OK || !f->reads_emails) {
+        return e == OK ? walk(f, uids) : e;
     }
-    p->rc = rc;
-    p->req = (const Pb__ReadFetch *)(const void *)req_base;
-    p->store = method_store(rc);
-    p->account.v = p->req->account;
-    p->attach = attach;
-    enum err e = method_mailbox(&p->store, p->account, p->req->mailbox, &row);
+    e = email_reader_open(&f->emails, f->store, f->account);
     if (e != OK) {
         return e;
     }
-    uidset_init(&uids);
-    e = uidset_decode(&uids, pb_slice(p->req->uids), METHOD_RUNS_MAX);
-    if (e == OK) {
-        e = page_open(p);
-    }
-    if (e == OK) {
-        e = rows_walk(p, &uids);
-        if ((p->req->columns & EMAIL_COLUMNS) != 0) {
-            email_reader_close(&p->emails);
-        }
-    }
-    uidset_fini(&uids);
-    return e == OK ? page_pack(p, &row, meta) : e;
+    e = walk(f, uids);
+    email_reader_close(&f->emails);
+    return e;
 }
 
-STORAGE_METHOD(fetch) = {.method = METHOD_FETCH, .run = run};
+static enum err answer_pack(const struct fetch *f, const struct keyword_table *table, struct buf *meta)
+{
+    Pb__ReadFetchResult answer = PB__READ_FETCH_RESULT__INIT;
+    answer.next_uid = f->next_uid;
+    answer.rows = f->rows;
+    answer.uid = column_data(&f->uid);
+    answer.flags = column_data(&f->flags);
+    answer.modseq = column_data(&f->modseq);
+    answer.internal_s = column_data(&f->internal);
+    answer.save_s = column_data(&f->saved);
+    answer.size = column_data(&f->size);
+    answer.objectid = column_data(&f->objectid);
+    answer.lens = column_data(&f->lens);
+    answer.overflow = column_data(&f->overflow);
+    answer.keywords = table->names;
+    answer.n_keywords = table->n;
+    return pb_pack(&answer.base, meta);
+}
+
+static void set_up(struct fetch *f, const Pb__ReadFetch *req, const struct keyword_table *table)
+{
+    size_t most = REPLY_BYTES_MAX - method_keywords_bytes(table);
+    f->req = req;
+    f->budget = req->max_bytes != 0 && req->max_bytes < most ? req->max_bytes : most;
+    f->n_texts = (size_t)__builtin_popcount(req->columns & FETCH_COL_TEXT_MASK);
+    f->fixed_bytes = row_bytes(req->columns) + 4 * f->n_texts;
+    f->reads_emails = (req->columns & (FETCH_COL_TEXT_MASK | FETCH_COL_OBJECTID)) != 0;
+}
+
+static enum err run(struct read_context *rc, const ProtobufCMessage *request, struct buf *meta, struct buf *attach)
+{
+    const Pb__ReadFetch *req = (const Pb__ReadFetch *)request;
+    struct store s = method_store(rc);
+    struct account_row acct;
+    struct mailbox_row row;
+    struct uidset uids;
+    struct keyword_table table = {.names = NULL, .n = 0};
+    struct fetch f = {.store = &s, .account = {req->account}, .mailbox = (uint32_t)req->mailbox, .attach = attach};
+    enum err e = method_mailbox(&s, req->account, req->mailbox, &acct, &row);
+    if (e == OK && (req->columns & FETCH_COL_FLAGS) != 0) {
+        e = keyword_table_get(&s, f.account, f.mailbox, row.keywords, rc->arena, &table);
+    }
+    if (e != OK) {
+        return e;
+    }
+    set_up(&f, req, &table);
+    uidset_init(&uids);
+    e = method_uids(req->uids, &uids);
+    if (e == OK) {
+        e = read_page(rc, &f, &row, &uids);
+    }
+    uidset_fini(&uids);
+    return e == OK ? answer_pack(&f, &table, meta) : e;
+}
+
+STORAGE_METHOD(fetch) = {
+    .method = METHOD_FETCH,
+    .request = &pb__read_fetch__descriptor,
+    .run = run,
+};

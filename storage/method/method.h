@@ -1,21 +1,22 @@
-/* Helpers that the read methods share. */
+/* What the read methods share. */
 #ifndef STORAGE_METHOD_METHOD_H
 #define STORAGE_METHOD_METHOD_H
 
+#include "proto/rpc/flags.h"
 #include "proto/schema/read.pb-c.h"
+#include "storage/mailbox/info.h"
 #include "storage/mailbox/keyword.h"
 #include "storage/mailbox/message.h"
 #include "storage/mailbox/name.h"
 #include "storage/mailbox/pb.h"
-#include "storage/mailbox/row.h"
-#include "storage/mailbox/tree.h"
 #include "storage/method/method_run.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define METHOD_RUNS_MAX 1000000 /* of a UID set in a request: the frame bounds it further */
+/* Meta and attachment of a reply together: the frame has a header, and protobuf its tags. */
+#define REPLY_BYTES_MAX (240 * 1024)
 
 extern const struct storage_method *const storage_method_table[];
 
@@ -27,18 +28,40 @@ static inline struct store method_store(const struct read_context *rc)
     return s;
 }
 
-/* A live mailbox of a live account. ERR_NOTFOUND. */
-MUST_CHECK enum err method_mailbox(const struct store *s, struct account_id a, uint64_t mailbox, struct mailbox_row *out);
-/* By full name: its id and row, and its node. ERR_NOTFOUND also for \NoSelect. */
-MUST_CHECK enum err method_mailbox_named(const struct store *s, struct account_id a, const char *name, uint32_t *out_mailbox,
-                                         struct mailbox_row *out);
-/* Fills the protobuf form of a mailbox; strings and bytes point to name and row. */
-void method_mailbox_info(Pb__MailboxInfo *info, uint32_t mailbox, char *name, struct mailbox_row *row);
-/* The keyword table as a repeated string field. */
-MUST_CHECK enum err method_keywords(const struct read_context *rc, const struct store *s, struct account_id a, uint32_t mailbox,
-                                    const struct mailbox_row *row, char ***out_names, size_t *out_n);
-/* A set as bytes in the arena. */
-MUST_CHECK enum err method_pack_uids(struct arena *arena, const struct uidset *set, ProtobufCBinaryData *out);
+/* A live account and one of its live mailboxes. ERR_NOTFOUND. */
+MUST_CHECK enum err method_mailbox(const struct store *s, uint64_t account, uint64_t mailbox,
+                                   struct account_row *out_account, struct mailbox_row *out_mailbox);
+/* Decodes a request's UIDs: ERR_INVAL, ERR_LIMIT. The set is the caller's in every case. */
+MUST_CHECK enum err method_uids(ProtobufCBinaryData in, struct uidset *out);
+/* Packs a set as a reply's bytes (arena memory). */
+MUST_CHECK enum err method_pack_uids(struct arena *a, const struct uidset *set, ProtobufCBinaryData *out);
+/* Bytes that a keyword table takes in a reply. */
+size_t method_keywords_bytes(const struct keyword_table *t);
+
+/* Columns of fixed width, in the arena: rows are appended until the page is full. */
+struct column {
+    uint8_t *p;
+    size_t n; /* bytes used */
+};
+static inline void column_le32(struct column *c, uint32_t v)
+{
+    put_le32(c->p + c->n, v);
+    c->n += 4;
+}
+static inline void column_le64(struct column *c, uint64_t v)
+{
+    put_le64(c->p + c->n, v);
+    c->n += 8;
+}
+static inline void column_bytes(struct column *c, const void *p, size_t n)
+{
+    memcpy(c->p + c->n, p, n);
+    c->n += n;
+}
+static inline ProtobufCBinaryData column_data(const struct column *c)
+{
+    return pb_bytes(slice_make(c->p, c->n));
+}
 
 #ifdef __cplusplus
 }

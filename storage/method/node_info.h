@@ -1,39 +1,38 @@
-/* What the read methods may ask of the node around them: filled by storage/node, NULL in tests that have none. */
+/* What STATUS and MAP need to know of the node they run on. storage/node fills it and gives it to every read context.
+ * Called from reader threads. */
 #ifndef STORAGE_METHOD_NODE_INFO_H
 #define STORAGE_METHOD_NODE_INFO_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "proto/base/id.h"
+#include "proto/base/kv.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-struct node_facts {
-    const char *version;
-    struct u128 cluster;
-    struct node_id node;
-    uint32_t shards; /* account shards: 1..shards */
-    uint64_t uptime_ms;
-    uint64_t map_bytes;
-    uint64_t used_bytes;
-    uint64_t file_bytes;
-    bool read_only; /* above the watermark: what grows is refused */
-};
-
-struct node_shard_facts {
+struct node_shard_info {
     bool leads;
     uint64_t term;
-    uint8_t prefix[5]; /* of its state */
+    uint64_t applied;
+    uint64_t last_index;
+    uint8_t prefix[5]; /* of its state, to count accounts and messages */
+    bool here;         /* a replica is on this node: prefix is valid */
+};
+
+struct node_facts {
+    struct node_id id;
+    struct u128 cluster_id;
+    uint64_t uptime_ms;
+    bool read_only;  /* above the watermark */
+    uint32_t shards; /* account shards; numbers 0..shards exist */
 };
 
 struct node_info {
     void *ctx;
     void (*facts)(void *ctx, struct node_facts *out);
-    /* False when the node holds no replica of the shard. */
-    bool (*shard)(void *ctx, struct shard_id shard, struct node_shard_facts *out);
+    void (*shard)(void *ctx, struct shard_id shard, struct node_shard_info *out);
+    /* Which node leads a shard, 0 = unknown. */
+    struct node_id (*leader)(void *ctx, struct shard_id shard);
 };
 
 #ifdef __cplusplus

@@ -76,7 +76,8 @@ static enum err alias_follow(struct resolving *r, const struct dir_name *n, unsi
 }
 
 /* The name itself, as an account or an alias. */
-static enum err name_follow(struct resolving *r, const struct dir_name *n, char *detail, unsigned depth, bool *out_known)
+static enum err name_follow(struct resolving *r, const struct dir_name *n, char *detail, unsigned depth,
+                            bool *out_known)
 {
     struct dir_account a;
     enum err e = dir_account_get(&r->store, n, &a);
@@ -141,9 +142,9 @@ static enum err kind_of(struct resolving *r, struct slice address, bool known, P
         e = dir_domain_exists(&r->store, n.domain, &ours);
     }
     if (e == OK) {
-        *out = !ours                  ? PB__READ_RESOLVE_RESULT__KIND__NOT_LOCAL
+        *out = !ours               ? PB__READ_RESOLVE_RESULT__KIND__NOT_LOCAL
                : known && r->n > 0 ? PB__READ_RESOLVE_RESULT__KIND__LOCAL
-                                      : PB__READ_RESOLVE_RESULT__KIND__NO_SUCH_USER;
+                                   : PB__READ_RESOLVE_RESULT__KIND__NO_SUCH_USER;
     }
     return e;
 }

@@ -2,7 +2,8 @@
 #include "storage/method/node_info.h"
 
 /* Seeks from account row to account row. */
-static enum err accounts_count(const struct read_context *rc, const uint8_t prefix[5], uint64_t *out_accounts, uint64_t *out_messages)
+static enum err accounts_count(const struct read_context *rc, const uint8_t prefix[5], uint64_t *out_accounts,
+                               uint64_t *out_messages)
 {
     struct store s = {.t = rc->txn};
     struct scan sc;

@@ -1,6 +1,7 @@
-/* What happened in a mailbox after a MODSEQ: new UIDs, expunged UIDs, changed flags. New ones are the end of the mailbox (UIDs ascend with creation);
- * changed ones come from the change index, expunged ones from the history, or, when that no longer reaches back, as the whole set. A reply holds at most
- * CHANGES_MAX changes, cut between two MODSEQs; `more` asks to go on from its modseq. */
+/* What happened in a mailbox after a MODSEQ: new UIDs, expunged UIDs, changed flags. New ones are the end of the
+ * mailbox (UIDs ascend with creation); changed ones come from the change index, expunged ones from the history, or,
+ * when that no longer reaches back, as the whole set. A reply holds at most CHANGES_MAX changes, cut between two
+ * MODSEQs; `more` asks to go on from its modseq. */
 #include "storage/method/method.h"
 
 #define CHANGES_MAX 6000
@@ -66,7 +67,8 @@ static enum err change_add(struct syncing *y, uint32_t uid, uint64_t modseq)
     struct message_row m;
     enum err e = message_get(&y->store, y->account, y->mailbox, uid, &m);
     if (e != OK || m.modseq != modseq) {
-        return e == OK || e == ERR_NOTFOUND ? ERR_CORRUPT : e; /* the index names rows that are there, at their MODSEQ */
+        return e == OK || e == ERR_NOTFOUND ? ERR_CORRUPT
+                                            : e; /* the index names rows that are there, at their MODSEQ */
     }
     if (m.created_modseq > y->since) {
         return OK;
@@ -149,8 +151,8 @@ static enum err vanished_pack(struct syncing *y, Pb__ReadSyncResult *res)
 {
     struct uidset all;
     if (y->since >= y->row.expunge_floor || y->since == 0) {
-        enum err e = y->since == 0 ? OK
-                                   : history_read(&y->store, y->account, y->mailbox, y->since, y->upto, &y->vanished);
+        enum err e =
+            y->since == 0 ? OK : history_read(&y->store, y->account, y->mailbox, y->since, y->upto, &y->vanished);
         return e == OK ? method_pack_uids(y->rc->arena, &y->vanished, &res->vanished) : e;
     }
     uidset_init(&all);

@@ -1,6 +1,7 @@
 #include "storage/method/method.h"
 
-/* When the history does not reach back: every UID of `known` (or below UIDNEXT) that is not there (RFC 7162, 3.2.5.2 allows too much). */
+/* When the history does not reach back: every UID of `known` (or below UIDNEXT) that is not there (RFC 7162, 3.2.5.2
+ * allows too much). */
 static enum err missing(const struct store *s, struct account_id a, uint32_t mailbox, const struct mailbox_row *row,
                         const struct uidset *known, bool has_known, struct uidset *out)
 {
@@ -20,8 +21,8 @@ static enum err missing(const struct store *s, struct account_id a, uint32_t mai
     return e;
 }
 
-static enum err vanished(const struct store *s, const Pb__ReadVanished *req, const struct mailbox_row *row, struct uidset *known,
-                         struct uidset *out)
+static enum err vanished(const struct store *s, const Pb__ReadVanished *req, const struct mailbox_row *row,
+                         struct uidset *known, struct uidset *out)
 {
     struct account_id a = {req->account};
     uint32_t mailbox = (uint32_t)req->mailbox;

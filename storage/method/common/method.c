@@ -1,81 +1,60 @@
 #include "storage/method/method.h"
 
-enum err method_mailbox(const struct store *s, struct account_id a, uint64_t mailbox, struct mailbox_row *out)
+static const struct storage_method *find(unsigned method)
 {
-    struct account_row account;
-    enum err e = account_get_live(s, a, &account);
-    return e != OK ? e : mailbox_get_live(s, a, mailbox, out);
+    for (size_t i = 0; storage_method_table[i] != NULL; i++) {
+        if ((unsigned)storage_method_table[i]->method == method) {
+            return storage_method_table[i];
+        }
+    }
+    return NULL;
 }
 
-enum err method_mailbox_named(const struct store *s, struct account_id a, const char *name, uint32_t *out_mailbox,
-                              struct mailbox_row *out)
+enum err storage_method_run(struct read_context *rc, unsigned method, struct slice req_meta, struct buf *meta,
+                            struct buf *attach)
 {
-    struct account_row account;
-    struct name_path path;
-    struct tree_entry entry;
-    uint32_t parent;
-    enum err e = account_get_live(s, a, &account);
-    if (e == OK) {
-        e = name_split(slice_str(name), &path);
+    ProtobufCMessage *req;
+    const struct storage_method *m = find(method);
+    if (m == NULL) {
+        return ERR_UNSUPPORTED;
     }
-    if (e == OK) {
-        e = tree_find(s, a, &path, &entry, &parent);
-    }
-    if (e == OK && entry.mailbox == 0) {
-        e = ERR_NOTFOUND;
-    }
-    if (e == OK) {
-        e = mailbox_get_live(s, a, entry.mailbox, out);
-    }
-    if (e == OK) {
-        *out_mailbox = entry.mailbox;
-    }
-    return e;
+    enum err e = pb_unpack(m->request, req_meta, rc->arena, &req);
+    return e == OK ? m->run(rc, req, meta, attach) : e;
 }
 
-void method_mailbox_info(Pb__MailboxInfo *info, uint32_t mailbox, char *name, struct mailbox_row *row)
+enum err method_mailbox(const struct store *s, uint64_t account, uint64_t mailbox, struct account_row *out_account,
+                        struct mailbox_row *out_mailbox)
 {
-    pb__mailbox_info__init(info);
-    info->mailbox = mailbox;
-    info->name = name;
-    info->special_use = row->special_use;
-    info->objectid = pb_bytes(slice_make(row->objectid, sizeof(row->objectid)));
-    info->uidvalidity = row->uidvalidity;
-    info->uidnext = row->uidnext;
-    info->highestmodseq = row->modseq;
-    info->messages = row->messages;
-    info->unseen = row->unseen;
-    info->deleted = row->deleted;
-    info->recent_uid = row->recent_uid;
-    info->recent = row->recent;
-    info->size_bytes = row->size_bytes;
+    struct account_id a = {account};
+    enum err e = account_get_live(s, a, out_account);
+    return e == OK ? mailbox_get_live(s, a, mailbox, out_mailbox) : e;
 }
 
-enum err method_keywords(const struct read_context *rc, const struct store *s, struct account_id a, uint32_t mailbox,
-                         const struct mailbox_row *row, char ***out_names, size_t *out_n)
+enum err method_uids(ProtobufCBinaryData in, struct uidset *out)
 {
-    struct keyword_table table;
-    enum err e = keyword_table_get(s, a, mailbox, row->keywords, rc->arena, &table);
-    if (e == OK) {
-        *out_names = table.names;
-        *out_n = table.n;
-    }
-    return e;
+    enum err e = uidset_decode(out, pb_slice(in), SIZE_MAX);
+    return e == ERR_CORRUPT ? ERR_INVAL : e;
 }
 
-enum err method_pack_uids(struct arena *arena, const struct uidset *set, ProtobufCBinaryData *out)
+enum err method_pack_uids(struct arena *a, const struct uidset *set, ProtobufCBinaryData *out)
 {
     struct buf b;
-    buf_init(&b, SIZE_MAX / 4);
+    buf_init(&b, SIZE_MAX / 2);
     enum err e = uidset_encode(set, &b);
-    struct slice s = buf_slice(&b);
-    uint8_t *copy = e == OK ? arena_dup(arena, s.p, s.n) : NULL;
-    if (e == OK && copy == NULL) {
-        e = ERR_NOMEM;
-    }
     if (e == OK) {
-        *out = pb_bytes(slice_make(copy, s.n));
+        void *copy = arena_dup(a, buf_slice(&b).p, b.len);
+        *out = pb_bytes(slice_make(copy, b.len));
+        e = copy == NULL ? ERR_NOMEM : OK;
     }
     buf_fini(&b);
     return e;
+}
+
+size_t method_keywords_bytes(const struct keyword_table *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        n += strlen(t->names[i]) + 3;
+    }
+    return n;
 }

@@ -12,7 +12,8 @@ static const struct storage_method *method_find(unsigned method)
     return NULL;
 }
 
-enum err storage_method_run(struct read_context *rc, unsigned method, struct slice req_meta, struct buf *meta, struct buf *attach)
+enum err storage_method_run(struct read_context *rc, unsigned method, struct slice req_meta, struct buf *meta,
+                            struct buf *attach)
 {
     const struct method_info *info = method_info(method);
     const struct storage_method *m = method_find(method);

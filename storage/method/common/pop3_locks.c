@@ -91,8 +91,8 @@ static enum err lease_make(struct pop3_locks *l, struct account_id a, const stru
     return OK;
 }
 
-enum err pop3_locks_take(struct pop3_locks *l, struct account_id a, uint64_t term, const struct u128 *token, uint64_t now_ms,
-                         struct u128 *out_token)
+enum err pop3_locks_take(struct pop3_locks *l, struct account_id a, uint64_t term, const struct u128 *token,
+                         uint64_t now_ms, struct u128 *out_token)
 {
     pthread_mutex_lock(&l->lock);
     expired_drop(l, now_ms);
