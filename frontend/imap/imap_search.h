@@ -11,11 +11,13 @@ extern "C" {
 
 #define IMAP_SEARCH_KEYS_MAX 4000
 
+enum imap_search_kind { IMAP_SEARCH_SEQS, IMAP_SEARCH_UIDS, IMAP_SEARCH_RECENT };
+
 /* A key whose UIDs are known when the command runs. */
 struct imap_search_ref {
     struct imap_search_ref *next;
     Pb__SearchKey *key;
-    enum { IMAP_SEARCH_SEQS, IMAP_SEARCH_UIDS, IMAP_SEARCH_RECENT } kind;
+    enum imap_search_kind kind;
     struct imap_set set;
 };
 

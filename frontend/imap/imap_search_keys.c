@@ -124,7 +124,7 @@ static bool key_date(struct imap_cursor *c, struct imap_search *s, const struct 
     return true;
 }
 
-static bool add_ref(struct imap_cursor *c, struct imap_search *s, Pb__SearchKey *key, int kind,
+static bool add_ref(struct imap_cursor *c, struct imap_search *s, Pb__SearchKey *key, enum imap_search_kind kind,
                     const struct imap_set *set)
 {
     struct imap_search_ref *ref = arena_zalloc(c->arena, sizeof(*ref));
