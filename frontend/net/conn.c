@@ -69,10 +69,13 @@ static void set_socket_options(int fd)
 {
     const int on = 1;
     const int keep_idle_s = 300;
+    const int unsent_bytes = 128 * 1024;
     /* Advice to the kernel; a socket that refuses it (not TCP) works without. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &keep_idle_s, sizeof(keep_idle_s));
+    /* What a slow client has yet to take waits in our accounted buffers, not in megabytes of the kernel's. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof(unsent_bytes));
 }
 
 static struct conn *conn_alloc(struct loop *l, const struct conn_env *env, int fd, const struct sockaddr_storage *peer)
@@ -154,6 +157,10 @@ static void conn_free(struct conn *c)
 
 void conn_turn_soon(struct conn *c)
 {
+    if (c->starved) { /* something happened while it waited for a fiber: it may not need one any more */
+        c->starved = false;
+        loop_defer_cancel(&c->turn);
+    }
     loop_defer(c->loop, &c->turn);
 }
 
@@ -279,6 +286,7 @@ static void start_fiber(struct conn *c)
     enum err e = fiber_spawn(c->loop, conn_fiber, c);
     if (e == ERR_LIMIT) {
         fiber_pool_wait(c->loop, &c->turn); /* its turn comes when a fiber is free */
+        c->starved = true;
     } else if (e != OK) {
         c->close_wanted = true;
         conn_turn_soon(c);
@@ -408,6 +416,7 @@ static void conn_turn(struct loop *l, struct loop_defer *d)
 {
     (void)l;
     struct conn *c = LIST_ENTRY(d, struct conn, turn);
+    c->starved = false;
     conn_out_push(c);
     if (c->fiber == NULL && !turn_state(c)) {
         conn_free(c);

@@ -104,7 +104,7 @@ void conn_set_idle_ms(struct conn *c, uint64_t idle_ms);
 /* Thread-safe wake for a subscription: the session's event(NOTIFY) runs soon (coalesced). See session/watch.h; conn
  * handles stay valid through conn_ref/conn_unref. */
 struct conn_handle;
-struct conn_handle *conn_handle_ref(struct conn *c);
+struct conn_handle *conn_handle_ref(struct conn *c); /* NULL when memory is out */
 void conn_handle_unref(struct conn_handle *h);
 void conn_notify(struct conn_handle *h);
 /* Close after queued output is sent; takes effect when the callback returns. */

@@ -69,6 +69,7 @@ struct conn {
     bool notify_sent : 1;  /* close_notify is queued */
     bool sending : 1;      /* wire belongs to the kernel */
     bool reading : 1;      /* receive is armed */
+    bool starved : 1;      /* its turn waits for a free fiber */
 
     struct fiber *fiber;
     struct conn_handle *handle;
@@ -90,7 +91,7 @@ struct conn {
     struct sockaddr_storage peer;
     char peer_ip[INET6_ADDRSTRLEN];
     char local_ip[INET6_ADDRSTRLEN];
-    _Alignas(16) uint8_t session[];
+    uint8_t session[] __attribute__((aligned(16)));
 };
 
 /* Takes fd and runs the connection; released() is called when it ends. ERR_NOMEM: fd is still the caller's. On the

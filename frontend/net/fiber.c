@@ -198,10 +198,6 @@ static void pool_put(struct loop *l, struct fiber *f)
     if (!pool->trim.armed) {
         loop_timer_arm(l, &pool->trim, TRIM_AFTER_MS);
     }
-    struct list *n = list_pop_front(&pool->waiting);
-    if (n != NULL) {
-        loop_defer(l, LIST_ENTRY(n, struct loop_defer, node));
-    }
 }
 
 /* --- running --- */
@@ -364,6 +360,19 @@ void fiber_pool_run(struct loop *l)
         struct list *n = list_pop_front(&pool->ready);
         more = n != last;
         fiber_resume(l, LIST_ENTRY(n, struct fiber, node));
+    }
+}
+
+bool fiber_pool_can_feed(const struct loop *l)
+{
+    return l->fibers.in_use < l->fibers.max && !list_empty(&l->fibers.waiting);
+}
+
+void fiber_pool_feed(struct loop *l)
+{
+    struct fiber_pool *pool = &l->fibers;
+    for (unsigned i = pool->in_use; i < pool->max && !list_empty(&pool->waiting); i++) {
+        loop_defer(l, LIST_ENTRY(list_pop_front(&pool->waiting), struct loop_defer, node));
     }
 }
 

@@ -5,8 +5,10 @@
 
 #include <stddef.h>
 
-#if !defined(__x86_64__) && !defined(__aarch64__)
+#if !defined(FIBER_SWITCH_UCONTEXT) && !defined(__x86_64__) && !defined(__aarch64__)
 #define FIBER_SWITCH_UCONTEXT 1
+#endif
+#ifdef FIBER_SWITCH_UCONTEXT
 #include <ucontext.h>
 #endif
 

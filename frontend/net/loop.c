@@ -93,7 +93,7 @@ static bool stopping(struct loop *l)
 
 static uint64_t wait_ms(struct loop *l)
 {
-    if (!posted_empty(l) || !list_empty(&l->fibers.ready) || stopping(l)) {
+    if (!posted_empty(l) || !list_empty(&l->fibers.ready) || fiber_pool_can_feed(l) || stopping(l)) {
         return 0;
     }
     uint64_t ms = wheel_wait_ms(&l->wheel, l->now_ms);
@@ -105,6 +105,7 @@ static void round_run(struct loop *l)
     run_posted(l);
     wheel_advance(&l->wheel, l, l->now_ms);
     fiber_pool_run(l);
+    fiber_pool_feed(l);
     run_deferred(l);
 }
 

@@ -45,8 +45,12 @@ void fiber_pool_init(struct loop *l, unsigned fibers_max);
 void fiber_pool_fini(struct loop *l);
 /* Runs the fibers that were runnable at the call. */
 void fiber_pool_run(struct loop *l);
-/* Defers d as soon as fiber_spawn can succeed again (after its ERR_LIMIT). */
+/* Defers d as soon as fiber_spawn can succeed again (after its ERR_LIMIT); loop_defer_cancel gives up. d may find that
+ * it needs no fiber any more: then the next one's turn comes in the next round. */
 void fiber_pool_wait(struct loop *l, struct loop_defer *d);
+/* Defers as many of those that wait as there are fibers to be had. */
+void fiber_pool_feed(struct loop *l);
+bool fiber_pool_can_feed(const struct loop *l);
 
 struct loop {
     struct io *io;

@@ -1,4 +1,5 @@
 #include "net_fixture.h"
+#include "proto/base/mem.h"
 
 using namespace net_test;
 
@@ -412,4 +413,95 @@ TEST_P(ConnTest, sessions_wait_for_a_fiber_when_all_are_in_use)
         EXPECT_EQ(clients[(size_t)i].line(), "HELLO");
         EXPECT_EQ(clients[(size_t)i].line(), "slept " + std::to_string(i));
     }
+}
+
+TEST_P(ConnTest, a_client_that_goes_while_waiting_for_a_fiber_does_not_block_those_behind_it)
+{
+    Server::Options o;
+    o.fibers = 1;
+    Server s(GetParam(), o);
+    Client holder(s.port());
+    EXPECT_EQ(holder.line(), "HELLO");
+    std::vector<Client> waiting;
+    for (int i = 0; i < 9; i++) {
+        waiting.emplace_back(s.port());
+        EXPECT_EQ(waiting.back().line(), "HELLO");
+    }
+    holder.send("SLEEP 200\r\n");
+    sleep_ms(30);
+    for (auto &c : waiting) {
+        c.send("ECHO x\r\n");
+    }
+    sleep_ms(30);
+    for (size_t i = 0; i < waiting.size(); i += 2) {
+        waiting[i].reset();
+    }
+    EXPECT_EQ(holder.line(), "slept");
+    for (size_t i = 1; i < waiting.size(); i += 2) {
+        EXPECT_EQ(waiting[i].line(), "x");
+    }
+    EXPECT_TRUE(eventually([&] { return server_connections(s.server) == 5; }));
+}
+
+TEST_P(ConnTest, more_input_at_once_than_the_backend_has_buffers_for_is_not_lost)
+{
+    Server s(GetParam(), {});
+    const int n = 150;
+    const size_t bytes = 120000;
+    std::vector<Client> clients;
+    std::string body(bytes, 'q');
+    for (int i = 0; i < n; i++) {
+        clients.emplace_back(s.port());
+        ASSERT_TRUE(clients.back().send("LIT " + std::to_string(bytes) + "\r\n"));
+    }
+    for (auto &c : clients) {
+        EXPECT_EQ(c.line(), "HELLO");
+        EXPECT_EQ(c.line(), "+");
+    }
+    std::vector<std::thread> senders; /* all of them at once: the loop cannot keep up */
+    for (int t = 0; t < 3; t++) {
+        senders.emplace_back([&, t] {
+            for (size_t i = (size_t)t; i < clients.size(); i += 3) {
+                EXPECT_TRUE(clients[i].send(body));
+            }
+        });
+    }
+    for (auto &t : senders) {
+        t.join();
+    }
+    for (auto &c : clients) {
+        EXPECT_EQ(c.line().substr(0, 10), "LIT 120000");
+    }
+}
+
+TEST_P(ConnTest, an_allocation_that_fails_costs_one_connection_at_most)
+{
+    Server s(GetParam(), {});
+    for (uint64_t nth = 1; nth < 25; nth++) {
+        struct Task {
+            struct loop_task task;
+            uint64_t nth;
+            std::atomic<bool> done;
+        } t = {{}, nth, {false}};
+        t.task.fn = [](struct loop *, struct loop_task *lt) {
+            mem_fail_nth(((Task *)lt)->nth);
+            ((Task *)lt)->done = true;
+        };
+        loop_post(server_loop(s.server, 0), &t.task);
+        ASSERT_TRUE(eventually([&] { return t.done.load(); }));
+        Client c(s.port());
+        c.send("HANDLE\r\nECHO x\r\nBIG 100000\r\nLIT 3\r\nabcQUIT\r\n");
+        std::string how;
+        std::string all = c.rest(&how);
+        EXPECT_NE(how, "<timeout>") << nth;
+        c.shut();
+        EXPECT_TRUE(eventually([&] { return server_connections(s.server) == 0; })) << nth;
+        struct conn_handle *h = s.shared.handle.exchange(nullptr);
+        conn_handle_unref(h);
+    }
+    EXPECT_EQ(s.shared.opened, s.shared.closed);
+    Client c(s.port());
+    c.send("ECHO fine\r\n");
+    EXPECT_EQ(c.line(), "HELLO");
+    EXPECT_EQ(c.line(), "fine");
 }
