@@ -99,7 +99,7 @@ static void respond(struct imap_session *s, const Pb__ReadSelectResult *r)
     imap_out_str(o, "] Ok\r\n");
 }
 
-static enum err enter(struct imap_session *s, const Pb__ReadSelectResult *r, bool read_only)
+static enum err enter(struct imap_session *s, const Pb__ReadSelectResult *r, const char *name, bool read_only)
 {
     struct imap_view *v = mem_zalloc(sizeof(*v));
     if (v == NULL) {
@@ -108,6 +108,7 @@ static enum err enter(struct imap_session *s, const Pb__ReadSelectResult *r, boo
     uint32_t recent_uid;
     imap_view_init(v);
     v->read_only = read_only;
+    v->inbox = strcmp(name, "INBOX") == 0;
     enum err e = claim_recent(s, r->info, read_only, &recent_uid);
     if (e == OK) {
         e = view_fill(v, r, recent_uid);
@@ -137,7 +138,7 @@ static enum err open_mailbox(struct imap_session *s, const char *name, bool read
         } else if (r->info->noselect || r->info->nonexistent) {
             e = ERR_NOTFOUND;
         } else {
-            e = enter(s, r, read_only);
+            e = enter(s, r, name, read_only);
         }
     }
     backend_reply_fini(&reply);

@@ -182,6 +182,50 @@ static void mailbox_lost(struct imap_session *s)
     imap_bye(s, "The selected mailbox was deleted", "mailbox deleted");
 }
 
+/* RENAME INBOX gives the name to a fresh mailbox, with a new MODSEQ for the old one and no change in it: then it is
+ * time to look. Sessions that had it selected have to come back (ARCHITECTURE, 5a). */
+static enum err check_inbox(struct imap_session *s)
+{
+    static char name[] = "INBOX";
+    Pb__ReadMailboxes req = PB__READ_MAILBOXES__INIT;
+    req.account = s->account.id.v;
+    req.name = name;
+    struct arena arena;
+    struct backend_reply reply;
+    arena_init(&arena, IMAP_ARENA_BYTES_MAX);
+    enum err e = imap_call(s, METHOD_MAILBOXES, &req.base, &arena, &reply);
+    if (e == OK) {
+        const Pb__ReadMailboxesResult *r = (const Pb__ReadMailboxesResult *)reply.message;
+        if (r->n_mailboxes == 0 || r->mailboxes[0]->mailbox != s->view->mailbox.v) {
+            imap_bye(s, "INBOX was renamed", "mailbox renamed");
+        }
+    }
+    backend_reply_fini(&reply);
+    arena_fini(&arena);
+    return e;
+}
+
+static bool is_empty(const Pb__ReadSyncResult *r)
+{
+    return !r->full && r->changed_flags.len == 0 && r->new_uids.len <= 1 && r->vanished.len <= 1;
+}
+
+/* What one answer says; *out_more asks for the next. */
+static enum err take_answer(struct imap_session *s, const Pb__ReadSyncResult *r, bool expunge, bool *out_more)
+{
+    uint64_t since = s->view->modseq;
+    if (r->deleted) {
+        mailbox_lost(s);
+        return OK;
+    }
+    enum err e = apply(s, r, expunge);
+    *out_more = r->more && s->view->modseq > since;
+    if (e == OK && s->view->inbox && s->view->modseq > since && is_empty(r)) {
+        e = check_inbox(s);
+    }
+    return e;
+}
+
 static enum err round_trip(struct imap_session *s, bool expunge, bool *out_more)
 {
     Pb__ReadSync req = PB__READ_SYNC__INIT;
@@ -198,14 +242,7 @@ static enum err round_trip(struct imap_session *s, bool expunge, bool *out_more)
         mailbox_lost(s);
         e = OK;
     } else if (e == OK) {
-        const Pb__ReadSyncResult *r = (const Pb__ReadSyncResult *)reply.message;
-        uint64_t since = s->view->modseq;
-        if (r->deleted) {
-            mailbox_lost(s);
-        } else {
-            e = apply(s, r, expunge);
-            *out_more = r->more && s->view->modseq > since;
-        }
+        e = take_answer(s, (const Pb__ReadSyncResult *)reply.message, expunge, out_more);
     }
     backend_reply_fini(&reply);
     arena_fini(&arena);

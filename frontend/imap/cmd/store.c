@@ -1,6 +1,7 @@
 #include "frontend/imap/imap_store.h"
 
 #include "frontend/imap/imap_flag.h"
+#include "frontend/imap/imap_sync.h"
 #include "proto/rpc/flags.h"
 
 struct store_args {
@@ -57,35 +58,50 @@ static bool store_parse(struct imap_cursor *c, struct imap_command *cmd)
 }
 
 /* "* 3 FETCH (UID 8 FLAGS (\Seen) MODSEQ (9))": UID with UID STORE, FLAGS unless silent, MODSEQ with CONDSTORE. */
-static void report(struct imap_session *s, const struct imap_command *cmd, const struct imap_stored *st)
+static void report_row(struct imap_session *s, bool uid, bool flags, uint32_t seq, const struct imap_row *row)
 {
-    const struct store_args *a = cmd->args;
     struct imap_out *o = &s->out;
+    const char *space = "";
+    imap_out_bytes(o, "* ", 2);
+    imap_out_u64(o, seq);
+    imap_out_bytes(o, " FETCH (", 8);
+    if (uid) {
+        imap_out_bytes(o, "UID ", 4);
+        imap_out_u64(o, row->uid);
+        space = " ";
+    }
+    if (flags) {
+        imap_out_str(o, space);
+        imap_out_bytes(o, "FLAGS ", 6);
+        imap_out_flags(o, s->view, row->flags, row->overflow, row->recent);
+        space = " ";
+    }
+    if (s->condstore) {
+        imap_out_str(o, space);
+        imap_out_str(o, "MODSEQ (");
+        imap_out_u64(o, row->modseq);
+        imap_out_char(o, ')');
+    }
+    imap_out_bytes(o, ")\r\n", 3);
+}
+
+static void report(struct imap_session *s, const struct imap_command *cmd, const struct imap_stored *st, bool flags)
+{
     struct imap_view_walk walk = {0};
-    uint32_t uid = 0;
-    for (size_t i = 0; i < st->n && o->err == OK; i++) {
-        uid = uidset_next(&st->uids, uid);
-        uint32_t seq = imap_view_walk(s->view, &walk, (struct imap_uid){uid}).v;
-        if (seq == 0) {
-            continue;
+    struct imap_row row = {.uid = 0};
+    if (!flags && !s->condstore) {
+        return;
+    }
+    for (size_t i = 0; i < st->n && s->out.err == OK; i++) {
+        row.uid = uidset_next(&st->uids, row.uid);
+        uint32_t seq = imap_view_walk(s->view, &walk, (struct imap_uid){row.uid}).v;
+        row.flags = st->flags[i];
+        row.overflow = imap_stored_overflow(st, i);
+        row.modseq = st->modseqs[i];
+        row.recent = uidset_has(&s->view->recent, row.uid);
+        if (seq != 0) {
+            report_row(s, cmd->uid || s->condstore, flags, seq, &row);
         }
-        imap_out_bytes(o, "* ", 2);
-        imap_out_u64(o, seq);
-        imap_out_bytes(o, " FETCH (", 8);
-        if (cmd->uid || s->condstore) {
-            imap_out_bytes(o, "UID ", 4);
-            imap_out_u64(o, uid);
-        }
-        if (!a->silent) {
-            imap_out_str(o, cmd->uid || s->condstore ? " FLAGS " : "FLAGS ");
-            imap_out_flags(o, s->view, st->flags[i], imap_stored_overflow(st, i), uidset_has(&s->view->recent, uid));
-        }
-        if (s->condstore) {
-            imap_out_str(o, " MODSEQ (");
-            imap_out_u64(o, st->modseqs[i]);
-            imap_out_char(o, ')');
-        }
-        imap_out_bytes(o, ")\r\n", 3);
     }
 }
 
@@ -94,8 +110,10 @@ struct store_totals {
     struct uidset failed;
 };
 
-static enum err store_chunk(struct imap_session *s, const struct imap_command *cmd, const struct uidset *chunk,
-                            struct store_totals *totals)
+/* One operation under a condition; what failed it goes to *failed. */
+static enum err store_if(struct imap_session *s, const struct imap_command *cmd, const struct uidset *chunk,
+                         const uint64_t *unchanged_since, bool flags, struct store_totals *totals,
+                         struct uidset *failed)
 {
     const struct store_args *a = cmd->args;
     Pb__OpStore req = PB__OP_STORE__INIT;
@@ -103,19 +121,40 @@ static enum err store_chunk(struct imap_session *s, const struct imap_command *c
     req.flags = a->flags.system;
     req.keywords = a->flags.keywords;
     req.n_keywords = a->flags.n_keywords;
-    req.unchanged_since = a->unchanged_since;
-    req.has_unchanged_since = a->has_unchanged_since;
+    req.has_unchanged_since = unchanged_since != NULL;
+    req.unchanged_since = unchanged_since != NULL ? *unchanged_since : 0;
     struct imap_stored st;
     imap_stored_init(&st);
     enum err e = imap_store_chunk(s, &req, chunk, &st);
     if (e == OK) {
         totals->passed += (uint32_t)st.n;
-        e = uidset_union(&totals->failed, &st.failed);
-    }
-    if (e == OK && (!a->silent || s->condstore)) {
-        report(s, cmd, &st);
+        report(s, cmd, &st, flags);
+        e = uidset_union(failed, &st.failed);
     }
     imap_stored_fini(&st);
+    return e;
+}
+
+/* Without .SILENT every message's flags are told, and nothing can be missed. With it the client computes them, which is
+ * wrong for a message that somebody else changed since the view: these are found by the condition, stored again, and
+ * told after all. */
+static enum err store_chunk(struct imap_session *s, const struct imap_command *cmd, const struct uidset *chunk,
+                            struct store_totals *totals)
+{
+    const struct store_args *a = cmd->args;
+    const uint64_t *asked = a->has_unchanged_since ? &a->unchanged_since : NULL;
+    if (!a->silent) {
+        return store_if(s, cmd, chunk, asked, true, totals, &totals->failed);
+    }
+    uint64_t known = s->view->modseq;
+    struct uidset changed;
+    uidset_init(&changed);
+    known = asked != NULL && *asked < known ? *asked : known;
+    enum err e = store_if(s, cmd, chunk, &known, false, totals, &changed);
+    if (e == OK && changed.n > 0) {
+        e = store_if(s, cmd, &changed, asked, true, totals, &totals->failed);
+    }
+    uidset_fini(&changed);
     return e;
 }
 
@@ -174,7 +213,14 @@ static enum err store_run(struct imap_session *s, struct imap_command *cmd)
     struct store_totals totals = {.passed = 0};
     uidset_init(&uids);
     uidset_init(&totals.failed);
-    enum err e = imap_resolve(s, cmd, &a->set, &uids);
+    /* Our own changes must not look like somebody else's (store_chunk). */
+    enum err e = a->silent && s->view->n_own > 0 ? imap_sync(s, cmd->uid) : OK;
+    if (e == OK && s->ended) {
+        return OK;
+    }
+    if (e == OK) {
+        e = imap_resolve(s, cmd, &a->set, &uids);
+    }
     if (e == OK) {
         e = store_all(s, cmd, &uids, &totals);
     }
