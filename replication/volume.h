@@ -2,19 +2,22 @@
  * randomness, disk and everything that arrives are passed in; threads, nng and eventfd are a thin shell around it
  * (storage/node).
  *
- * A turn (ARCHITECTURE, section 6.3): drain the inbox -> raft_step for each group -> ONE kv transaction with the log
- * rows and bodies to append, the entries to apply (up to min(commit, persisted)), applied index, terms and votes,
- * truncations, compaction -> commit -> PERSISTED to raft -> answer. One commit a turn, however many shards and
- * requests.
+ * A turn (ARCHITECTURE, section 6.3): take the inbox -> ONE kv transaction with the log rows and bodies to append, the
+ * entries to apply, applied index, compaction and purge -> commit -> raft -> state machines -> answers. One commit a
+ * turn, however many shards and requests; a turn without work commits nothing, and shards without work cost nothing.
  *
- * Single-voter shortcut (append and apply share the transaction): only if leader, one voter, no uncommitted
- * configuration and no RAFT_CHANGE in the batch; after PERSISTED the commit index must equal what was applied
- * (asserted). Before RAFT_START of a sole voter term + 1 and no vote are persisted.
+ * Groups have one voter so far (volume_replica_open refuses others), which allows the shortcut that append and apply
+ * share the transaction: only if leader, one voter and no configuration change under way (asserted). raft is told after
+ * the commit, entries and persistence in one go, and its commit index must equal what was applied (asserted). So a
+ * transaction that fails leaves raft as it was. Before a sole voter starts, term + 1, no vote and a barrier entry of
+ * the new term are durable.
  *
- * Failure: ERR_FULL aborts the transaction, nothing is reported PERSISTED; the proposals of the turn are answered
- * ERR_FULL when they alone cannot fit, else retried. Above the watermark (used > watermark of the map or the disk's
- * free space below reserve) proposals flagged `grows` are refused with ERR_FULL before they are logged; those that free
- * are taken. */
+ * Failure. ERR_FULL or ERR_NOMEM abort the transaction; first upkeep is left out, then the batch is halved until the
+ * proposal that does not fit stands alone: it is answered ERR_FULL or ERR_OVERLOAD, the others go on. Above the
+ * watermark (free space in the map, the file and the file system below reserve_bytes; looked at once a second and every
+ * reserve_bytes / 4 written) proposals flagged `grows` are refused with ERR_FULL before they are logged; the others are
+ * taken. A corrupt row (ERR_CORRUPT) stops its shard with a log line: ERR_UNAVAILABLE from then on. ERR_IO, which only
+ * the simulated store returns, is the death of the machine: nobody is answered any more. */
 #ifndef REPLICATION_VOLUME_H
 #define REPLICATION_VOLUME_H
 
@@ -27,16 +30,15 @@ extern "C" {
 #endif
 
 struct volume;
-struct volume_replica;
 
 struct volume_config {
     struct kv *kv; /* owned by the caller, outlives the volume */
     struct clock *clock;
     struct rng *rng;
     uint64_t log_entries_max;   /* retention a replica, default 1,000 with one voter: nobody needs more */
-    uint64_t log_bytes_max;     /* bodies of retained entries count */
+    uint64_t log_bytes_max;     /* default 64 MiB; bodies of retained entries count */
     uint64_t dead_retention_ms; /* undelete window; 0 = delete dead bodies as soon as the log allows */
-    uint64_t reserve_bytes;     /* disk watermark */
+    uint64_t reserve_bytes;     /* disk watermark; 0 = none */
     /* Free bytes of the file system under the store, NULL for memory. */
     uint64_t (*disk_free)(void *ctx);
     void *disk_ctx;
@@ -52,16 +54,21 @@ struct proposal {
     struct slice body;
     /* != 0: no entry but one chunk of a staged body: `body` is stored at staged_offset of body (staged_index, ordinal
      * 0) in this turn's transaction, outside the log (ARCHITECTURE, section 5); data is empty. Chunks of one body come
-     * in order; each but the last is a multiple of REPL_BODY_CHUNK_DATA bytes. */
+     * in order; each but the last is a multiple of REPL_BODY_CHUNK_DATA bytes. ERR_INVAL: a gap, an odd offset, an
+     * index that no entry has yet, or a rewrite that would leave a short chunk in the middle. Writing the same again is
+     * fine (a retry). ERR_STALE: the body is dead. */
     uint64_t staged_index;
     uint64_t staged_offset;
     /* status OK: the entry is durable and applied, result is what apply produced (valid during the call). Otherwise it
      * was not logged (ERR_FULL, ERR_NOT_LEADER, ERR_OVERLOAD, ERR_LIMIT) or its fate is unknown (ERR_UNAVAILABLE: retry
-     * with the same request id). */
+     * with the same request id). Must not call into the volume but for volume_leads, volume_state_prefix and
+     * volume_stats; new proposals go through the next turn. */
     void (*done)(struct proposal *p, enum err status, struct slice result);
 };
 
+/* ERR_CORRUPT, ERR_UNSUPPORTED (another format version), both with a log line. */
 MUST_CHECK enum err volume_open(const struct volume_config *cfg, struct volume **out);
+/* Proposals that still wait are not answered: run turns until none does. */
 void volume_close(struct volume *v);
 
 /* The replicas that were in the store when the volume was opened, by shard; valid until the volume is closed. */
@@ -71,8 +78,9 @@ struct volume_found {
 };
 const struct volume_found *volume_found(const struct volume *v, size_t *out_n);
 
-/* Makes (first start, sole voter, `node`) or loads the replica of a shard. The fsm is copied. Only before the first
- * turn or from the volume's thread. */
+/* Makes (first start, sole voter, `node`) or loads the replica of a shard; it leads after the next turn. The fsm is
+ * copied. Only before the first turn or from the volume's thread. ERR_CORRUPT, ERR_INVAL (the rows are another node's,
+ * or a bad id), ERR_UNSUPPORTED (several voters), each with a log line that says what and where; ERR_EXISTS. */
 MUST_CHECK enum err volume_replica_open(struct volume *v, struct shard_id shard, struct node_id node,
                                         const struct repl_fsm *fsm);
 

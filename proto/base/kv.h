@@ -47,6 +47,8 @@ struct kv_ops {
     enum err (*put)(struct kv_txn *t, struct slice key, struct slice value);
     enum err (*reserve)(struct kv_txn *t, struct slice key, size_t value_n, uint8_t **out_p);
     enum err (*del)(struct kv_txn *t, struct slice key); /* ERR_NOTFOUND when absent */
+    /* Cursors are closed before their transaction ends. A fresh one stands before the first pair for next and behind the last for prev; past
+     * the end (a seek or next that found nothing) next finds nothing and prev gives the last pair. */
     enum err (*cursor_open)(struct kv_txn *t, struct kv_cursor **out);
     void (*cursor_close)(struct kv_cursor *c);
     /* First key >= key. ERR_NOTFOUND past the end. Writes through the transaction keep cursors valid (positions may be re-sought). */

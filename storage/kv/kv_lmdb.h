@@ -1,6 +1,9 @@
 /* kv on LMDB 0.9: one environment, one unnamed database, MDB_NOTLS, no WRITEMAP, no DUPSORT, synced commits (two
  * flushes). Big sparse map set at open. Stale readers are cleared at open. Opened once per process.
  *
+ * Threads: any may begin and end read transactions (they are pooled, renewed rather than reopened; at most readers_max
+ * at a time: ERR_OVERLOAD); a write transaction stays on its thread. Cursors are closed before their transaction ends.
+ *
  * A failed fsync, EIO or a fatal environment aborts the process (ARCHITECTURE, section 8); ENOSPC and MDB_MAP_FULL are
  * ERR_FULL. flush_delay_ms (benchmarks only) sleeps 2N ms in each commit: one LMDB commit is two flushes. */
 #ifndef STORAGE_KV_KV_LMDB_H
