@@ -61,6 +61,22 @@ static enum err find_home(struct smtp_envelope *e, struct shard_id shard, struct
     return OK;
 }
 
+/* Room for one more of `shard` at a home. *out_opens: it would be the first of its shard. */
+static bool has_room(const struct smtp_envelope *e, uint32_t home, struct shard_id shard, bool *out_opens)
+{
+    uint32_t in_shard = 0;
+    uint32_t rows = 0; /* recipients of the home's shard, and one handoff a shard */
+    for (uint32_t i = 0; i < e->n_targets; i++) {
+        const struct smtp_target *t = &e->targets[i];
+        if (t->home == home) {
+            in_shard += t->shard.v == shard.v ? 1 : 0;
+            rows += t->opens || t->shard.v == e->homes[home].shard.v ? 1 : 0;
+        }
+    }
+    *out_opens = in_shard == 0;
+    return in_shard < SMTP_HOME_TARGETS_MAX && rows < SMTP_HOME_TARGETS_MAX;
+}
+
 static enum err add_target(struct smtp_envelope *e, const Pb__ResolvedTarget *t, const char *address,
                            bool detail_folders, uint32_t home, uint32_t *out)
 {
@@ -70,7 +86,10 @@ static enum err add_target(struct smtp_envelope *e, const Pb__ResolvedTarget *t,
         return OK;
     }
     uint32_t bytes = (uint32_t)(strlen(mailbox) + strlen(address)) + 32;
-    if (e->n_targets >= e->targets_max || e->bytes + bytes > SMTP_TARGET_BYTES_MAX) {
+    bool opens = false;
+    struct shard_id shard = {t->shard};
+    if (e->n_targets >= e->targets_max || e->bytes + bytes > SMTP_TARGET_BYTES_MAX ||
+        !has_room(e, home, shard, &opens)) {
         return ERR_LIMIT;
     }
     enum err err = grow(e->arena, (void **)&e->targets, &e->cap_targets, e->n_targets + 1, sizeof(*e->targets));
@@ -79,8 +98,9 @@ static enum err add_target(struct smtp_envelope *e, const Pb__ResolvedTarget *t,
     }
     struct smtp_target *n = &e->targets[e->n_targets];
     n->account = account;
-    n->shard.v = t->shard;
+    n->shard = shard;
     n->home = home;
+    n->opens = opens;
     n->mailbox = arena_strdup(e->arena, mailbox);
     n->address = arena_strdup(e->arena, address);
     if (n->mailbox == NULL || n->address == NULL) {

@@ -24,6 +24,9 @@ extern "C" {
 #define SMTP_HOMES_MAX 128
 /* Recipient rows travel in one log entry beside an inline body and the record (<= 256 KiB in all). */
 #define SMTP_TARGET_BYTES_MAX (64 * 1024)
+/* Recipients in one shard, and direct ones plus handoffs of one home: what one DELIVER takes whatever the size of its
+ * record (storage/apply/deliver.c). */
+#define SMTP_HOME_TARGETS_MAX 180
 
 struct smtp_target {
     struct account_id account;
@@ -31,6 +34,7 @@ struct smtp_target {
     uint32_t home;   /* index into homes */
     char *mailbox;   /* folder of +detail; "" = INBOX */
     char *address;   /* RCPT's */
+    bool opens;      /* the first of its shard at its home */
     enum err status; /* after delivery */
 };
 

@@ -17,7 +17,6 @@ static enum err check_quota(struct smtp_session *s, const Pb__ResolvedTarget *t,
     struct backend_reply reply = {0};
     Pb__ReadAccount req = PB__READ_ACCOUNT__INIT;
     req.account = t->account;
-    req.have_version = UINT64_MAX; /* no credentials wanted */
     struct backend_request call = {
         .shard = {t->shard}, .account = {t->account}, .method = METHOD_ACCOUNT, .message = &req.base};
     enum err err = backend_call(s->cfg->backend, &call, arena, &reply);
@@ -94,6 +93,9 @@ static struct smtp_status rcpt_add(struct smtp_session *s, const struct smtp_pat
     struct arena arena;
     if (to->utf8 && !s->envelope.utf8) {
         return (struct smtp_status){553, "5.6.7", "this address needs SMTPUTF8"};
+    }
+    if (to->literal) { /* none of our domains is an address */
+        return no_relay;
     }
     if (s->envelope.n_rcpts >= s->cfg->recipients_max) {
         return too_many;

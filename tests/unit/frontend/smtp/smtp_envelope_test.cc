@@ -114,11 +114,29 @@ TEST_F(SmtpEnvelope, TooManyTargetsLeaveItAsItWas)
     EXPECT_EQ(add("d", {{6, 10, ""}}), ERR_LIMIT);
 }
 
+TEST_F(SmtpEnvelope, OneShardTakesAsManyAsItsEntryDoes)
+{
+    uint64_t n = 0;
+    while (add("a", {{n + 1, 10, ""}}) == OK) {
+        n++;
+    }
+    EXPECT_EQ(n, (uint64_t)SMTP_HOME_TARGETS_MAX);
+    EXPECT_EQ(add("b", {{5000, 20, ""}}), ERR_LIMIT) << "a handoff is a row of the same entry";
+}
+
+TEST_F(SmtpEnvelope, ManyShardsTakeMore)
+{
+    for (uint64_t i = 0; i < 1000; i++) {
+        ASSERT_EQ(add("a", {{i + 1, 1 + (uint32_t)(i % 64), ""}}), OK) << i;
+    }
+    EXPECT_EQ(add("a", {{5000, 1, ""}}), ERR_LIMIT) << "targets_max";
+}
+
 TEST_F(SmtpEnvelope, RecipientRowsFitAnEntry)
 {
     const std::string address(500, 'a');
     uint64_t n = 0;
-    while (add(address, {{++n, 10, ""}}) == OK) {
+    while (add(address, {{++n, (uint32_t)n % 20, ""}}) == OK) {
         ASSERT_LT(n, 1000u);
     }
     Pb__OpDeliver op = PB__OP_DELIVER__INIT;
