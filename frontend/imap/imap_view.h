@@ -44,7 +44,6 @@ struct imap_view {
     struct imap_keywords keywords;
     bool read_only;       /* EXAMINE */
     bool inbox;           /* selected by the name INBOX */
-    bool inbox;           /* selected as INBOX */
     uint32_t told_exists; /* the last EXISTS and RECENT sent */
     uint32_t told_recent;
     struct imap_own *own; /* oldest first */
