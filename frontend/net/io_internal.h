@@ -52,6 +52,16 @@ struct io {
     int wake_fd;
 };
 
+/* Read when a ring is made. Tests make it tiny, so that every queue and the buffers overflow; nobody else changes it.
+ */
+struct io_ring_sizes {
+    unsigned sq_entries;
+    unsigned cq_entries;
+    unsigned buffers; /* a power of two */
+    unsigned buffer_bytes;
+};
+extern struct io_ring_sizes io_ring_sizes;
+
 MUST_CHECK enum err io_ring_new(struct io **out_io, int *out_errno);
 MUST_CHECK enum err io_epoll_new(struct io **out_io, int *out_errno);
 

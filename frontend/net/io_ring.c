@@ -15,13 +15,11 @@
 #include "proto/base/assert.h"
 #include "proto/base/mem.h"
 
-#define SQ_ENTRIES 256
-#define CQ_ENTRIES 2048
-#define BUFFERS 128 /* a power of two */
-#define BUFFER_BYTES 8192
 #define BUFFER_GROUP 1
 #define FINISH_ROUNDS 200
 #define FINISH_ROUND_MS 10
+
+struct io_ring_sizes io_ring_sizes = {.sq_entries = 256, .cq_entries = 2048, .buffers = 128, .buffer_bytes = 8192};
 
 /* io_slot.state: what the kernel holds */
 enum armed { ARMED_ACCEPT = 1, ARMED_RECV = 2, ARMED_SEND = 4, CANCEL_ACCEPT = 8, CANCEL_RECV = 16, CANCEL_SEND = 32 };
@@ -35,6 +33,7 @@ struct ring {
     struct io_uring_buf_ring *buf_ring; /* one mapping with the buffers behind it */
     uint8_t *buffers;
     size_t map_bytes;
+    struct io_ring_sizes sizes;
     uint64_t wake_value;
     bool wake_armed;
     bool made;
@@ -146,8 +145,8 @@ static bool ring_settle(struct io *io, uint32_t slot)
 
 static void buffer_recycle(struct ring *r, unsigned id)
 {
-    io_uring_buf_ring_add(r->buf_ring, r->buffers + (size_t)id * BUFFER_BYTES, BUFFER_BYTES, (unsigned short)id,
-                          io_uring_buf_ring_mask(BUFFERS), 0);
+    io_uring_buf_ring_add(r->buf_ring, r->buffers + (size_t)id * r->sizes.buffer_bytes, r->sizes.buffer_bytes,
+                          (unsigned short)id, io_uring_buf_ring_mask(r->sizes.buffers), 0);
     io_uring_buf_ring_advance(r->buf_ring, 1);
 }
 
@@ -175,7 +174,7 @@ static void on_recv(struct ring *r, struct io_slot *s, int res, uint32_t flags)
     if (!s->closing && (res >= 0 || !transient(res))) {
         const uint8_t *p = NULL;
         if (res > 0) {
-            p = r->buffers + (size_t)id * BUFFER_BYTES;
+            p = r->buffers + (size_t)id * r->sizes.buffer_bytes;
         } else {
             s->want &= (uint8_t)~IO_WANT_RECV;
         }
@@ -306,18 +305,18 @@ static const struct io_ops ring_ops = {
 
 /* DEFER_TASKRUN came a release after SINGLE_ISSUER (6.1 and 6.0); multishot recv is as old as the latter, so a kernel
  * without both is too old and EINVAL says so. */
-static int ring_make(struct io_uring *uring)
+static int ring_make(struct ring *r)
 {
     const unsigned base = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL |
                           IORING_SETUP_SINGLE_ISSUER;
-    struct io_uring_params p = {.flags = base | IORING_SETUP_DEFER_TASKRUN, .cq_entries = CQ_ENTRIES};
-    int rc = io_uring_queue_init_params(SQ_ENTRIES, uring, &p);
+    struct io_uring_params p = {.flags = base | IORING_SETUP_DEFER_TASKRUN, .cq_entries = r->sizes.cq_entries};
+    int rc = io_uring_queue_init_params(r->sizes.sq_entries, &r->uring, &p);
     if (rc == -EINVAL) {
-        p = (struct io_uring_params){.flags = base, .cq_entries = CQ_ENTRIES};
-        rc = io_uring_queue_init_params(SQ_ENTRIES, uring, &p);
+        p = (struct io_uring_params){.flags = base, .cq_entries = r->sizes.cq_entries};
+        rc = io_uring_queue_init_params(r->sizes.sq_entries, &r->uring, &p);
     }
     if (rc == 0 && (p.features & IORING_FEAT_EXT_ARG) == 0) {
-        io_uring_queue_exit(uring);
+        io_uring_queue_exit(&r->uring);
         return -EINVAL;
     }
     return rc;
@@ -325,9 +324,9 @@ static int ring_make(struct io_uring *uring)
 
 static int buffers_make(struct ring *r)
 {
-    size_t head_bytes = BUFFERS * sizeof(struct io_uring_buf);
+    size_t head_bytes = r->sizes.buffers * sizeof(struct io_uring_buf);
     head_bytes = (head_bytes + 4095) & ~(size_t)4095;
-    r->map_bytes = head_bytes + (size_t)BUFFERS * BUFFER_BYTES;
+    r->map_bytes = head_bytes + (size_t)r->sizes.buffers * r->sizes.buffer_bytes;
     void *map = mmap(NULL, r->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map == MAP_FAILED) {
         return -errno;
@@ -335,13 +334,13 @@ static int buffers_make(struct ring *r)
     r->buf_ring = map;
     r->buffers = (uint8_t *)map + head_bytes;
     struct io_uring_buf_reg reg = {
-        .ring_addr = (uint64_t)(uintptr_t)map, .ring_entries = BUFFERS, .bgid = BUFFER_GROUP};
+        .ring_addr = (uint64_t)(uintptr_t)map, .ring_entries = r->sizes.buffers, .bgid = BUFFER_GROUP};
     int rc = io_uring_register_buf_ring(&r->uring, &reg, 0);
     if (rc != 0) {
         return rc;
     }
     io_uring_buf_ring_init(r->buf_ring);
-    for (unsigned i = 0; i < BUFFERS; i++) {
+    for (unsigned i = 0; i < r->sizes.buffers; i++) {
         buffer_recycle(r, i);
     }
     return 0;
@@ -354,9 +353,10 @@ enum err io_ring_new(struct io **out_io, int *out_errno)
         *out_errno = ENOMEM;
         return ERR_NOMEM;
     }
+    r->sizes = io_ring_sizes;
     enum err e = io_init(&r->io, &ring_ops, out_errno);
     if (e == OK) {
-        int rc = ring_make(&r->uring);
+        int rc = ring_make(r);
         r->made = rc == 0;
         rc = rc == 0 ? buffers_make(r) : rc;
         if (rc != 0) {

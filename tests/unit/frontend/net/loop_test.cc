@@ -6,6 +6,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
+#include "frontend/net/io_internal.h"
 #include "net_fixture.h"
 
 using namespace net_test;
@@ -326,6 +327,53 @@ TEST_P(LoopTest, many_fibers_sleep_and_start_others)
     EXPECT_TRUE(eventually([&] { return w.ended >= 3000; }));
     sleep_ms(100);
     EXPECT_EQ((unsigned)w.ended, w.spawned);
+}
+
+/* --- a ring where everything overflows --- */
+
+class TinyRingTest : public ::testing::Test
+{
+  protected:
+    void SetUp() override
+    {
+        if (!have_io_uring()) {
+            GTEST_SKIP() << "io_uring is not available here";
+        }
+        before = io_ring_sizes;
+        io_ring_sizes = {4, 8, 2, 256};
+    }
+    void TearDown() override
+    {
+        if (before.buffers != 0) {
+            io_ring_sizes = before;
+        }
+    }
+    struct io_ring_sizes before = {};
+};
+
+TEST_F(TinyRingTest, nothing_is_lost)
+{
+    Server::Options o;
+    o.high = 4096;
+    Server s(IO_BACKEND_IO_URING, o);
+    std::vector<Client> clients;
+    const std::string body(20000, 'q');
+    for (int i = 0; i < 100; i++) {
+        clients.emplace_back(s.port());
+        ASSERT_TRUE(clients.back().send("LIT 20000\r\n" + body + "ECHO " + std::to_string(i) + "\r\nBIG 30000\r\n"));
+    }
+    for (int i = 0; i < 100; i++) {
+        Client &c = clients[(size_t)i];
+        EXPECT_EQ(c.line(), "HELLO");
+        EXPECT_EQ(c.line(), "+");
+        EXPECT_EQ(c.line().substr(0, 9), "LIT 20000");
+        EXPECT_EQ(c.line(), std::to_string(i));
+        EXPECT_EQ(c.line().size(), 30000U);
+    }
+    for (size_t i = 0; i < clients.size(); i += 2) {
+        clients[i].reset();
+    }
+    EXPECT_TRUE(eventually([&] { return server_connections(s.server) == 50; }));
 }
 
 /* --- the choice of the backend --- */
