@@ -1,27 +1,30 @@
 /* The courier carries handoffs (ARCHITECTURE, section 6.6) and does the housekeeping that apply asks for. A message for
  * recipients in several shards is committed once, in the first shard, with one handoff row for each other shard; the
- * courier of that shard's leader delivers them with request ids derived from (shard, index, recipient), so that a
- * retry, also after a crash, delivers nothing twice, and removes each row by an entry. It finds its work in the state,
- * so a restart resumes it.
+ * courier delivers them with request ids derived from (shard, index, target), so that a retry, also after a crash,
+ * delivers nothing twice, and removes each row by an entry. It finds its work in the state, so a restart resumes it.
  *
- * One thread; in: what the state says is pending, and courier_wake; out: proposals of the node's own. */
+ * The reply to such a delivery waits up to COURIER_REPLY_MS, so that mail is normally visible everywhere when SMTP
+ * answers; the acknowledgement itself rests on the first commit. One thread; out: proposals of the node's own. */
 #ifndef STORAGE_NODE_COURIER_H
 #define STORAGE_NODE_COURIER_H
 
-#include "proto/base/err.h"
-#include "proto/base/id.h"
+#include "storage/node/node_internal.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-struct node;
+#define COURIER_REPLY_MS 2000
+
 struct courier;
 
 MUST_CHECK enum err courier_open(struct node *n, struct courier **out);
+/* Finishes the step in hand; answers every waiting delivery. The volume's thread must still run. */
 void courier_close(struct courier *c);
-/* Something may have become due in a shard. Any thread. */
-void courier_wake(struct courier *c, struct shard_id shard);
+
+/* A delivery with handoffs was committed in a shard: its reply goes out when they are delivered, or after
+ * COURIER_REPLY_MS. Takes the request over; result is copied. Any thread. */
+void courier_hand_off(struct courier *c, struct rpc_request *r, struct slice result);
 
 #ifdef __cplusplus
 }

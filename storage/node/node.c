@@ -13,6 +13,7 @@
 
 #define CACHE_BYTES ((size_t)64 * 1024 * 1024)
 #define URLS_MAX 16
+#define WATERMARK_PERCENT 95 /* of the map, as replication's watermark */
 
 METRIC_COUNTER_L(metric_reads, "pillarbox_rpc_requests_total", "RPC requests received", "kind=\"read\"");
 METRIC_COUNTER_L(metric_writes, "pillarbox_rpc_requests_total", "RPC requests received", "kind=\"write\"");
@@ -91,6 +92,38 @@ static enum err shards_open(struct node *n, const struct node_config *cfg)
         e = shard_open(n, i, cfg->dedupe_ms);
     }
     return e;
+}
+
+/* --- what the read methods ask (storage/method/node_info.h) --- */
+
+static void facts(void *ctx, struct node_facts *out)
+{
+    const struct node *n = ctx;
+    struct kv_stat stat;
+    kv_stat(n->kv, &stat);
+    *out = (struct node_facts){
+        .id = n->identity.node,
+        .cluster_id = n->identity.cluster,
+        .uptime_ms = clock_mono_ms(n->clock) - n->started_ms,
+        .shards = n->identity.shards,
+        .read_only = node_dir_free_bytes(n->data_dir) < n->reserve_bytes ||
+                     stat.used_bytes > stat.map_bytes / 100 * WATERMARK_PERCENT,
+    };
+}
+
+static void shard_info(void *ctx, struct shard_id shard, struct node_shard_info *out)
+{
+    struct node *n = ctx;
+    memset(out, 0, sizeof(*out));
+    out->leads = volume_leads(n->volume, shard, &out->term);
+    out->here = volume_state_prefix(n->volume, shard, out->prefix) == OK;
+}
+
+static struct node_id shard_leader(void *ctx, struct shard_id shard)
+{
+    struct node *n = ctx;
+    uint64_t term;
+    return volume_leads(n->volume, shard, &term) ? n->identity.node : (struct node_id){0};
 }
 
 /* --- start and stop --- */
@@ -172,11 +205,11 @@ static void parts_stop(struct node *n)
     if (n->rpc != NULL) {
         rpc_server_stop(n->rpc);
     }
-    if (n->courier != NULL) {
-        courier_close(n->courier);
-    }
     if (n->readers != NULL) {
         readers_close(n->readers);
+    }
+    if (n->courier != NULL) {
+        courier_close(n->courier);
     }
     writer_stop(n);
     if (n->rpc != NULL) {
@@ -214,7 +247,8 @@ enum err node_start(const struct node_config *cfg, struct node **out, struct buf
     n->clock = clock_system();
     n->rng = rng_system();
     n->started_ms = clock_mono_ms(n->clock);
-    n->map_bytes = cfg->map_bytes;
+    n->reserve_bytes = cfg->reserve_bytes;
+    n->info = (struct node_info){.ctx = n, .facts = facts, .shard = shard_info, .leader = shard_leader};
     n->hint_epoch = rng_u64(n->rng);
     queue_init(&n->inbox);
     list_init(&n->dirty);

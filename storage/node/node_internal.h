@@ -13,6 +13,7 @@
 #include "replication/volume.h"
 #include "storage/apply/entry.h"
 #include "storage/method/method_run.h"
+#include "storage/method/node_info.h"
 #include "storage/node/node.h"
 #include "storage/node/node_dir.h"
 
@@ -38,7 +39,8 @@ struct node {
     struct node_identity identity;
     char data_dir[1024];
     uint64_t started_ms;
-    uint64_t map_bytes;
+    uint64_t reserve_bytes;
+    struct node_info info;
     struct clock *clock;
     struct rng *rng;
     struct kv *kv;
@@ -78,8 +80,8 @@ void propose_request(struct node *n, struct rpc_request *r);
 void propose_checked(struct node *n, struct rpc_request *r, struct kv_txn *t);
 bool propose_needs_check(const struct rpc_request *r);
 
-/* A write of the node itself (handoffs, housekeeping): done runs on the volume's thread with the op's status and result
- * bytes. */
+/* A write in the volume's inbox: a request's, or of the node itself (handoffs, housekeeping). done runs on the volume's
+ * thread with the op's status and result bytes. */
 struct node_write {
     struct proposal p;
     struct node *node;
@@ -88,9 +90,19 @@ struct node_write {
     void *user;
     uint8_t data[]; /* entry header and op */
 };
-MUST_CHECK enum err propose_own(struct node *n, struct shard_id shard, struct account_id account, enum method m,
-                                const struct u128 *request_id, struct slice op, struct slice body,
-                                void (*done)(struct node_write *w, enum err status, struct slice result), void *user);
+struct proposal_spec {
+    struct shard_id shard;
+    struct account_id account;
+    enum method method;
+    const struct u128 *request_id; /* NULL = fresh */
+    struct slice op;
+    struct slice body;     /* must stay until done */
+    uint64_t staged_index; /* != 0: `body` is a chunk of it, and there is no op */
+    uint64_t staged_offset;
+    void (*done)(struct node_write *w, enum err status, struct slice result); /* frees w */
+    void *user;
+};
+MUST_CHECK enum err propose_own(struct node *n, const struct proposal_spec *spec);
 
 /* --- readers.c --- */
 MUST_CHECK enum err readers_open(struct node *n, uint32_t threads, struct reader_pool **out);

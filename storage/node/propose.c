@@ -4,6 +4,7 @@
 #include "proto/base/mem.h"
 #include "proto/base/metrics.h"
 #include "proto/schema/op.pb-c.h"
+#include "storage/node/courier.h"
 #include "storage/node/node_internal.h"
 
 #define ISSUE_SKEW_MS (5 * 60 * 1000) /* ARCHITECTURE, section 6.1 */
@@ -75,6 +76,37 @@ static void reply(struct node_write *w, enum err status, struct slice result)
     mem_free(w);
 }
 
+/* A delivery that owes mail to other shards: the courier answers when it is carried there. */
+static void reply_after_handoffs(struct node_write *w, enum err status, struct slice result)
+{
+    if (status == OK) {
+        courier_hand_off(w->node->courier, w->request, result);
+        mem_free(w);
+    } else {
+        reply(w, status, result);
+    }
+}
+
+/* Whether a packed message has a field (length-delimited ones and varints are stepped over; that is all OpDeliver has).
+ */
+static bool has_field(struct slice message, uint64_t field)
+{
+    struct reader r = reader_make(message);
+    while (reader_left(&r) > 0) {
+        uint64_t tag = reader_varint(&r);
+        if (tag >> 3 == field) {
+            return true;
+        }
+        uint64_t value = reader_varint(&r);
+        if ((tag & 7) == 2) {
+            (void)reader_bytes(&r, value);
+        }
+    }
+    return false;
+}
+
+#define DELIVER_FIELD_HANDOFFS 5 /* proto/schema/op.proto */
+
 static struct node_write *write_new(struct node *n, size_t op_bytes, uint32_t shard, unsigned method)
 {
     struct node_write *w = mem_zalloc(sizeof(*w) + ENTRY_HEAD_BYTES + op_bytes);
@@ -112,7 +144,8 @@ void propose_request(struct node *n, struct rpc_request *r)
     entry_fill(n, w, &h, r->meta);
     w->p.body = r->attach;
     w->request = r;
-    w->done = reply;
+    bool owes = r->head.method == METHOD_DELIVER && has_field(r->meta, DELIVER_FIELD_HANDOFFS);
+    w->done = owes ? reply_after_handoffs : reply;
     writer_submit(n, &w->p);
 }
 
@@ -180,23 +213,25 @@ void propose_checked(struct node *n, struct rpc_request *r, struct kv_txn *t)
 
 /* --- the node's own writes --- */
 
-enum err propose_own(struct node *n, struct shard_id shard, struct account_id account, enum method m,
-                     const struct u128 *request_id, struct slice op, struct slice body,
-                     void (*done)(struct node_write *w, enum err status, struct slice result), void *user)
+enum err propose_own(struct node *n, const struct proposal_spec *spec)
 {
-    struct node_write *w = write_new(n, op.n, shard.v, m);
+    struct node_write *w = write_new(n, spec->op.n, spec->shard.v, spec->method);
     if (w == NULL) {
         return ERR_NOMEM;
     }
-    struct entry_head h = {.method = (uint16_t)m,
-                           .shard = shard,
-                           .account = account,
-                           .issue_ms = clock_wall_ms(n->clock),
-                           .request_id = request_id != NULL ? *request_id : rng_u128(n->rng)};
-    entry_fill(n, w, &h, op);
-    w->p.body = body;
-    w->done = done;
-    w->user = user;
+    if (spec->staged_index == 0) {
+        struct entry_head h = {.method = (uint16_t)spec->method,
+                               .shard = spec->shard,
+                               .account = spec->account,
+                               .issue_ms = clock_wall_ms(n->clock),
+                               .request_id = spec->request_id != NULL ? *spec->request_id : rng_u128(n->rng)};
+        entry_fill(n, w, &h, spec->op);
+    }
+    w->p.staged_index = spec->staged_index;
+    w->p.staged_offset = spec->staged_offset;
+    w->p.body = spec->body;
+    w->done = spec->done;
+    w->user = spec->user;
     writer_submit(n, &w->p);
     return OK;
 }

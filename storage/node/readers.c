@@ -44,7 +44,7 @@ static enum err read_run(struct reader *rd, struct rpc_request *r, struct kv_txn
         .deadline_ms = r->deadline_ms,
         .cache = n->cache,
         .pop3 = n->pop3,
-        .node = n,
+        .node = &n->info,
         .arena = &rd->arena,
     };
     enum err e = volume_state_prefix(n->volume, r->head.shard, rc.prefix);
