@@ -45,5 +45,6 @@
 /* A staged body's chunks but the last: 32 rows of the store (replication/group.h, REPL_BODY_CHUNK_DATA), so that rows stay full. */
 #define STAGE_CHUNK_BYTES (32 * 4076)
 #define OP_UIDS_MAX 1000
+#define OP_RECIPIENTS_MAX 200 /* of one OpDeliver in its shard; ERR_LIMIT beyond */
 
 #endif /* PROTO_RPC_FLAGS_H */

@@ -2,28 +2,51 @@
 
 #include <pthread.h>
 
+#include "proto/base/hash.h"
 #include "proto/base/hmap.h"
 #include "proto/base/list.h"
 #include "proto/base/mem.h"
 
-struct cached {
+struct cache_name {
+    uint64_t account;
+    uint32_t shard;
+    uint32_t mailbox;
+};
+
+struct cache_entry {
     struct hmap_node node;
     struct list lru;
-    struct account_id account;
-    uint32_t mailbox;
-    uint32_t first_unseen;
+    struct cache_name name;
     uint64_t modseq;
-    size_t n;
-    uint8_t uids[];
+    size_t bytes;
+    struct mailbox_uids sets;
 };
 
 struct read_cache {
     pthread_mutex_t lock;
     struct hmap map;
-    struct list lru; /* oldest first */
+    struct list lru; /* newest first */
     size_t bytes;
     size_t bytes_max;
 };
+
+void mailbox_uids_init(struct mailbox_uids *u)
+{
+    uidset_init(&u->uids);
+    uidset_init(&u->unseen);
+}
+
+void mailbox_uids_fini(struct mailbox_uids *u)
+{
+    uidset_fini(&u->uids);
+    uidset_fini(&u->unseen);
+}
+
+static enum err sets_copy(struct mailbox_uids *to, const struct mailbox_uids *from)
+{
+    enum err e = uidset_copy(&to->uids, &from->uids);
+    return e == OK ? uidset_copy(&to->unseen, &from->unseen) : e;
+}
 
 enum err read_cache_new(size_t bytes_max, struct read_cache **out)
 {
@@ -31,7 +54,10 @@ enum err read_cache_new(size_t bytes_max, struct read_cache **out)
     if (c == NULL) {
         return ERR_NOMEM;
     }
-    pthread_mutex_init(&c->lock, NULL);
+    if (pthread_mutex_init(&c->lock, NULL) != 0) {
+        mem_free(c);
+        return ERR_NOMEM;
+    }
     hmap_init(&c->map);
     list_init(&c->lru);
     c->bytes_max = bytes_max;
@@ -39,117 +65,111 @@ enum err read_cache_new(size_t bytes_max, struct read_cache **out)
     return OK;
 }
 
-static void cached_drop(struct read_cache *c, struct cached *e)
+static void drop(struct read_cache *c, struct cache_entry *en)
 {
-    hmap_remove(&c->map, &e->node);
-    list_remove(&e->lru);
-    c->bytes -= sizeof(*e) + e->n;
-    mem_free(e);
+    hmap_remove(&c->map, &en->node);
+    list_remove(&en->lru);
+    c->bytes -= en->bytes;
+    mailbox_uids_fini(&en->sets);
+    mem_free(en);
 }
 
 void read_cache_free(struct read_cache *c)
 {
-    while (!list_empty(&c->lru)) {
-        cached_drop(c, LIST_ENTRY(c->lru.next, struct cached, lru));
+    if (c == NULL) {
+        return;
+    }
+    LIST_FOREACH_SAFE (it, &c->lru) {
+        drop(c, LIST_ENTRY(it, struct cache_entry, lru));
     }
     hmap_fini(&c->map);
-    pthread_mutex_destroy(&c->lock);
+    (void)pthread_mutex_destroy(&c->lock);
     mem_free(c);
 }
 
-static uint64_t cached_hash(struct account_id a, uint32_t mailbox)
+static uint64_t name_hash(const struct cache_name *n)
 {
-    return a.v * UINT64_C(0x9E3779B97F4A7C15) ^ mailbox;
+    return hash_table_key(n, sizeof(*n));
 }
 
-static struct cached *cached_find(struct read_cache *c, struct account_id a, uint32_t mailbox)
+static struct cache_entry *find(const struct read_cache *c, const struct cache_name *name)
 {
-    for (struct hmap_node *n = hmap_first(&c->map, cached_hash(a, mailbox)); n != NULL; n = hmap_next(n)) {
-        struct cached *e = HMAP_ENTRY(n, struct cached, node);
-        if (e->account.v == a.v && e->mailbox == mailbox) {
-            return e;
+    for (struct hmap_node *n = hmap_first(&c->map, name_hash(name)); n != NULL; n = hmap_next(n)) {
+        struct cache_entry *en = HMAP_ENTRY(n, struct cache_entry, node);
+        if (memcmp(&en->name, name, sizeof(*name)) == 0) {
+            return en;
         }
     }
     return NULL;
 }
 
-static bool cache_hit(struct read_cache *c, struct account_id a, uint32_t mailbox, uint64_t modseq, struct buf *out,
-                      uint32_t *out_first_unseen, enum err *out_err)
+enum err read_cache_get(struct read_cache *c, struct shard_id shard, struct account_id a, uint32_t mailbox,
+                        uint64_t modseq_max, struct mailbox_uids *out, uint64_t *out_modseq)
 {
-    bool hit = false;
-    pthread_mutex_lock(&c->lock);
-    struct cached *e = cached_find(c, a, mailbox);
-    if (e != NULL && e->modseq == modseq) {
-        hit = true;
-        *out_first_unseen = e->first_unseen;
-        *out_err = buf_append(out, e->uids, e->n);
-        list_remove(&e->lru);
-        list_push_back(&c->lru, &e->lru);
+    struct cache_name name = {a.v, shard.v, mailbox};
+    enum err e = ERR_NOTFOUND;
+    (void)pthread_mutex_lock(&c->lock);
+    struct cache_entry *en = find(c, &name);
+    if (en != NULL && en->modseq <= modseq_max) {
+        e = sets_copy(out, &en->sets);
+        *out_modseq = en->modseq;
+        list_remove(&en->lru);
+        list_push_front(&c->lru, &en->lru);
     }
-    pthread_mutex_unlock(&c->lock);
-    return hit;
+    (void)pthread_mutex_unlock(&c->lock);
+    return e;
 }
 
-static void cache_put(struct read_cache *c, struct account_id a, uint32_t mailbox, uint64_t modseq, struct slice uids,
-                      uint32_t first_unseen)
+static struct cache_entry *entry_new(const struct cache_name *name, uint64_t modseq, const struct mailbox_uids *u)
 {
-    struct cached *e = sizeof(*e) + uids.n > c->bytes_max ? NULL : mem_alloc(sizeof(*e) + uids.n);
-    if (e == NULL) {
-        return; /* the next SELECT scans again */
+    struct cache_entry *en = mem_zalloc(sizeof(*en));
+    if (en == NULL) {
+        return NULL;
     }
-    e->account = a;
-    e->mailbox = mailbox;
-    e->modseq = modseq;
-    e->first_unseen = first_unseen;
-    e->n = uids.n;
-    memcpy(e->uids, uids.p, uids.n);
-    pthread_mutex_lock(&c->lock);
-    struct cached *old = cached_find(c, a, mailbox);
+    mailbox_uids_init(&en->sets);
+    if (sets_copy(&en->sets, u) != OK) {
+        mailbox_uids_fini(&en->sets);
+        mem_free(en);
+        return NULL;
+    }
+    en->name = *name;
+    en->modseq = modseq;
+    en->bytes = sizeof(*en) + (u->uids.n + u->unseen.n) * sizeof(struct uidset_run);
+    return en;
+}
+
+static void insert(struct read_cache *c, struct cache_entry *en)
+{
+    struct cache_entry *old = find(c, &en->name);
+    if (old != NULL && old->modseq >= en->modseq) {
+        mailbox_uids_fini(&en->sets);
+        mem_free(en);
+        return;
+    }
     if (old != NULL) {
-        cached_drop(c, old);
+        drop(c, old);
     }
-    while (c->bytes + sizeof(*e) + e->n > c->bytes_max) {
-        cached_drop(c, LIST_ENTRY(c->lru.next, struct cached, lru));
+    if (hmap_insert(&c->map, &en->node, name_hash(&en->name)) != OK) {
+        mailbox_uids_fini(&en->sets);
+        mem_free(en);
+        return;
     }
-    if (hmap_insert(&c->map, &e->node, cached_hash(a, mailbox)) == OK) {
-        list_push_back(&c->lru, &e->lru);
-        c->bytes += sizeof(*e) + e->n;
-    } else {
-        mem_free(e);
+    list_push_front(&c->lru, &en->lru);
+    c->bytes += en->bytes;
+    while (c->bytes > c->bytes_max && !list_empty(&c->lru)) {
+        drop(c, LIST_ENTRY(c->lru.prev, struct cache_entry, lru));
     }
-    pthread_mutex_unlock(&c->lock);
 }
 
-static enum err scan_uids(const struct store *s, struct account_id a, uint32_t mailbox, struct buf *out, uint32_t *out_first_unseen)
+void read_cache_put(struct read_cache *c, struct shard_id shard, struct account_id a, uint32_t mailbox, uint64_t modseq,
+                    const struct mailbox_uids *u)
 {
-    struct uidset uids;
-    struct uidset unseen;
-    uidset_init(&uids);
-    uidset_init(&unseen);
-    enum err e = message_uids(s, a, mailbox, &uids, &unseen);
-    if (e == OK) {
-        e = uidset_encode(&uids, out);
+    struct cache_name name = {a.v, shard.v, mailbox};
+    struct cache_entry *en = entry_new(&name, modseq, u);
+    if (en == NULL) {
+        return;
     }
-    if (e == OK) {
-        *out_first_unseen = uidset_at(&unseen, 0);
-    }
-    uidset_fini(&uids);
-    uidset_fini(&unseen);
-    return e;
-}
-
-enum err read_cache_uids(struct read_cache *c, const struct store *s, struct account_id a, uint32_t mailbox,
-                         const struct mailbox_row *row, struct buf *out, uint32_t *out_first_unseen)
-{
-    enum err e = OK;
-    if (c != NULL && cache_hit(c, a, mailbox, row->modseq, out, out_first_unseen, &e)) {
-        return e;
-    }
-    size_t before = out->len;
-    e = scan_uids(s, a, mailbox, out, out_first_unseen);
-    if (e == OK && c != NULL) {
-        struct slice all = buf_slice(out);
-        cache_put(c, a, mailbox, row->modseq, slice_sub(all, before, all.n), *out_first_unseen);
-    }
-    return e;
+    (void)pthread_mutex_lock(&c->lock);
+    insert(c, en);
+    (void)pthread_mutex_unlock(&c->lock);
 }

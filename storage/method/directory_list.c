@@ -1,170 +1,192 @@
-/* Pages through domains, accounts or aliases, in name order by domain. */
+/* ReadDirectoryList: domains, accounts or aliases in the order of their keys (domain, then local part), paged: `after`
+ * is the last name of the page before. */
 #include "storage/directory/directory.h"
 #include "storage/method/method.h"
 
-#define ITEMS_MAX 1000
+#define LIST_MAX 1000
 
-struct paging {
-    const struct read_context *rc;
-    struct store store;
+struct lister {
+    struct read_context *rc;
+    const struct store *store;
     const Pb__ReadDirectoryList *req;
-    uint32_t limit;
+    enum directory_table table;
     Pb__DirectoryItem **items;
     size_t n;
-    bool more;
+    size_t max;
+    size_t bytes;
 };
 
-static enum err item_add(struct paging *p, char *name, Pb__DirectoryItem **out)
+static enum err add_item(struct lister *l, const struct dir_name *name, Pb__DirectoryItem **out)
 {
-    Pb__DirectoryItem *item = arena_alloc(p->rc->arena, sizeof(*item));
-    if (item == NULL || name == NULL) {
+    Pb__DirectoryItem *item = arena_alloc(l->rc->arena, sizeof(*item));
+    if (item == NULL) {
         return ERR_NOMEM;
     }
     pb__directory_item__init(item);
-    item->name = name;
-    p->items[p->n++] = item;
+    item->name =
+        l->table == DIRECTORY_DOMAINS ? arena_slice_str(l->rc->arena, name->domain) : dir_name_text(l->rc->arena, name);
+    if (item->name == NULL) {
+        return ERR_NOMEM;
+    }
+    l->items[l->n++] = item;
+    l->bytes += strlen(item->name) + 32;
     *out = item;
     return OK;
 }
 
-static enum err alias_targets(struct paging *p, const struct dir_name *n, Pb__DirectoryItem *item)
+/* The targets of one alias lie in rows of their own, which come one after another. */
+static enum err add_alias_target(struct lister *l, Pb__DirectoryItem *item, struct slice target)
 {
-    struct dir_targets *t = arena_alloc(p->rc->arena, sizeof(*t));
-    enum err e = t == NULL ? ERR_NOMEM : dir_alias_get(&p->store, n, p->rc->arena, t);
-    char **list = e == OK ? arena_calloc(p->rc->arena, t->n + 1, sizeof(*list)) : NULL;
-    if (e == OK && list == NULL) {
-        e = ERR_NOMEM;
+    if (item->targets == NULL) {
+        item->targets = arena_calloc(l->rc->arena, DIR_TARGETS_MAX, sizeof(*item->targets));
     }
-    for (size_t i = 0; e == OK && i < t->n; i++) {
-        list[i] = arena_slice_str(p->rc->arena, t->list[i]);
-        e = list[i] == NULL ? ERR_NOMEM : OK;
+    char *text = arena_slice_str(l->rc->arena, target);
+    if (item->targets == NULL || text == NULL) {
+        return ERR_NOMEM;
     }
-    if (e == OK) {
-        item->targets = list;
-        item->n_targets = t->n;
+    if (item->n_targets == DIR_TARGETS_MAX) {
+        return ERR_CORRUPT;
     }
-    return e;
+    item->targets[item->n_targets++] = text;
+    l->bytes += target.n + 4;
+    return OK;
 }
 
-/* One row of the walk; rows of an alias after its first are skipped. */
-static enum err row_add(struct paging *p, enum directory_table table, struct slice rest, struct slice value)
+static enum err split(const struct lister *l, struct slice rest, struct dir_name *out, uint8_t *out_seq)
 {
-    struct dir_name n = {.local = slice_make(NULL, 0), .domain = rest};
-    struct dir_account account = {.account = {0}};
-    uint8_t seq = 0;
-    Pb__DirectoryItem *item;
-    enum err e = table == DIRECTORY_DOMAINS ? OK : dir_key_split(table, rest, &n, &seq);
-    if (e == OK && table == DIRECTORY_NAMES) {
-        e = dir_account_decode(value, &account);
+    if (l->table != DIRECTORY_DOMAINS) {
+        return dir_key_split(l->table, rest, out, out_seq);
     }
-    if (e != OK || seq > 0) {
+    out->domain = rest;
+    out->local = slice_make(NULL, 0);
+    *out_seq = 0;
+    return OK;
+}
+
+/* ERR_LIMIT: the page is full. */
+static enum err take_row(struct lister *l, struct slice rest, struct slice value)
+{
+    struct dir_name name;
+    struct dir_account account;
+    uint8_t seq;
+    enum err e = split(l, rest, &name, &seq);
+    if (e != OK) {
         return e;
     }
-    if (p->n == p->limit) {
-        p->more = true;
-        return OK;
+    Pb__DirectoryItem *item = l->n > 0 ? l->items[l->n - 1] : NULL;
+    if (seq == 0) {
+        if (l->n == l->max || l->bytes > REPLY_BYTES_MAX - DIR_TARGETS_MAX * (DIR_ADDRESS_BYTES_MAX + 4)) {
+            return ERR_LIMIT;
+        }
+        e = add_item(l, &name, &item);
     }
-    e = item_add(p, table == DIRECTORY_DOMAINS ? arena_slice_str(p->rc->arena, rest) : dir_name_text(p->rc->arena, &n),
-                 &item);
-    if (e == OK && table == DIRECTORY_NAMES) {
+    if (e != OK || l->table == DIRECTORY_DOMAINS) {
+        return e;
+    }
+    if (l->table == DIRECTORY_ALIASES) {
+        return item == NULL ? ERR_CORRUPT : add_alias_target(l, item, value);
+    }
+    e = dir_account_decode(value, &account);
+    if (e == OK) {
         item->account = account.account.v;
         item->shard = account.shard.v;
     }
-    return e == OK && table == DIRECTORY_ALIASES ? alias_targets(p, &n, item) : e;
-}
-
-/* Where the page begins: after `after`, or at the domain. */
-static enum err start_key(struct paging *p, enum directory_table table, struct key *out)
-{
-    struct dir_name n = {.local = slice_make(NULL, 0)};
-    const Pb__ReadDirectoryList *req = p->req;
-    enum err e = OK;
-    dir_key(out, &p->store, table);
-    if (req->after[0] != '\0' && table == DIRECTORY_DOMAINS) {
-        key_bytes(out, req->after,
-                  strlen(req->after) < DIR_DOMAIN_BYTES_MAX ? strlen(req->after) : DIR_DOMAIN_BYTES_MAX);
-        key_u8(out, 0);
-    } else if (req->after[0] != '\0') {
-        e = dir_name_parse_alias(p->rc->arena, slice_str(req->after), &n);
-        if (e == OK) {
-            dir_key_name(out, &p->store, table, &n);
-            key_u8(out, table == DIRECTORY_ALIASES ? UINT8_MAX : 0);
-        }
-    }
     return e;
 }
 
-/* The whole table, or one domain's range of it. */
-static enum err prefix_key(struct paging *p, enum directory_table table, struct key *out)
+/* The key that the page begins behind. */
+static enum err start_key(const struct lister *l, struct key *out)
 {
-    struct slice domain;
-    dir_key(out, &p->store, table);
-    if (p->req->domain[0] == '\0' || table == DIRECTORY_DOMAINS) {
+    struct dir_name after;
+    struct slice after_text = slice_str(l->req->after);
+    dir_key(out, l->store, l->table);
+    if (l->table == DIRECTORY_DOMAINS) {
+        if (after_text.n > DIR_DOMAIN_BYTES_MAX) {
+            return ERR_INVAL;
+        }
+        key_bytes(out, after_text.p, after_text.n);
+        if (after_text.n > 0) {
+            key_u8(out, 0);
+        }
         return OK;
     }
-    enum err e = dir_domain_parse(p->rc->arena, slice_str(p->req->domain), &domain);
+    if (after_text.n == 0) {
+        return OK;
+    }
+    enum err e = dir_name_parse_alias(l->rc->arena, after_text, &after);
     if (e == OK) {
-        key_bytes(out, domain.p, domain.n);
-        key_u8(out, 0);
+        dir_key_name(out, l->store, l->table, &after);
+        key_u8(out, l->table == DIRECTORY_ALIASES ? UINT8_MAX : 0);
     }
     return e;
 }
 
-static enum err walk(struct paging *p, enum directory_table table)
+static enum err list(struct lister *l, bool *out_more)
 {
-    struct scan sc;
     struct key prefix;
     struct key at;
+    struct scan sc;
     struct slice rest;
     struct slice value;
-    struct key whole;
-    dir_key(&whole, &p->store, table);
-    enum err e = prefix_key(p, table, &prefix);
-    if (e == OK) {
-        e = start_key(p, table, &at);
+    struct slice domain;
+    enum err e = start_key(l, &at);
+    dir_key(&prefix, l->store, l->table);
+    if (e == OK && l->req->domain[0] != '\0' && l->table != DIRECTORY_DOMAINS) {
+        e = dir_domain_parse(l->rc->arena, slice_str(l->req->domain), &domain);
+        if (e == OK) {
+            key_bytes(&prefix, domain.p, domain.n);
+            key_u8(&prefix, 0);
+            at = slice_cmp(key_slice(&at), key_slice(&prefix)) < 0 ? prefix : at;
+        }
     }
     if (e == OK) {
-        e = scan_open(&sc, &p->store, &prefix);
+        e = scan_open(&sc, l->store, &prefix);
     }
     if (e != OK) {
         return e;
     }
-    bool from_start = at.n < prefix.n || memcmp(at.b, prefix.b, prefix.n) != 0;
-    e = from_start ? scan_next(&sc, &rest, &value) : scan_seek(&sc, &at, &rest, &value);
-    for (; e == OK && !p->more; e = scan_next(&sc, &rest, &value)) {
-        /* rest begins after the prefix: the domain is part of it only in a walk over the whole table */
-        struct slice full = slice_make(rest.p - (prefix.n - whole.n), rest.n + (prefix.n - whole.n));
-        e = row_add(p, table, full, value);
+    for (e = scan_seek(&sc, &at, &rest, &value); e == OK; e = scan_next(&sc, &rest, &value)) {
+        /* The scan's prefix may hold the domain: the rest is taken from the table on. */
+        size_t cut = prefix.n - (STORE_PREFIX_BYTES + 2);
+        e = take_row(l, slice_make(rest.p - cut, rest.n + cut), value);
         if (e != OK) {
             break;
         }
     }
     scan_close(&sc);
-    return e == ERR_NOTFOUND ? OK : e;
+    *out_more = e == ERR_LIMIT;
+    return e == ERR_LIMIT || e == ERR_NOTFOUND ? OK : e;
 }
 
-static enum err run(struct read_context *rc, const ProtobufCMessage *req_base, struct buf *meta, struct buf *attach)
+static enum err run(struct read_context *rc, const ProtobufCMessage *request, struct buf *meta, struct buf *attach)
 {
-    struct paging p = {
-        .rc = rc, .store = method_store(rc), .req = (const Pb__ReadDirectoryList *)(const void *)req_base};
-    enum directory_table table = DIRECTORY_DOMAINS;
+    const Pb__ReadDirectoryList *req = (const Pb__ReadDirectoryList *)request;
+    struct store s = method_store(rc);
+    struct lister l = {.rc = rc, .store = &s, .req = req, .table = DIRECTORY_DOMAINS};
+    bool more = false;
+    Pb__ReadDirectoryListResult answer = PB__READ_DIRECTORY_LIST_RESULT__INIT;
     (void)attach;
-    if (p.req->what == PB__READ_DIRECTORY_LIST__WHAT__ACCOUNTS) {
-        table = DIRECTORY_NAMES;
-    } else if (p.req->what == PB__READ_DIRECTORY_LIST__WHAT__ALIASES) {
-        table = DIRECTORY_ALIASES;
+    if (req->what == PB__READ_DIRECTORY_LIST__WHAT__ACCOUNTS) {
+        l.table = DIRECTORY_NAMES;
+    } else if (req->what == PB__READ_DIRECTORY_LIST__WHAT__ALIASES) {
+        l.table = DIRECTORY_ALIASES;
+    } else if (req->what != PB__READ_DIRECTORY_LIST__WHAT__DOMAINS) {
+        return ERR_INVAL;
     }
-    p.limit = p.req->limit == 0 || p.req->limit > ITEMS_MAX ? ITEMS_MAX : p.req->limit;
-    p.items = arena_calloc(rc->arena, p.limit, sizeof(*p.items));
-    if (p.items == NULL) {
+    l.max = req->limit > 0 && req->limit < LIST_MAX ? req->limit : LIST_MAX;
+    l.items = arena_calloc(rc->arena, l.max, sizeof(Pb__DirectoryItem *));
+    if (l.items == NULL) {
         return ERR_NOMEM;
     }
-    enum err e = walk(&p, table);
-    Pb__ReadDirectoryListResult res = PB__READ_DIRECTORY_LIST_RESULT__INIT;
-    res.items = p.items;
-    res.n_items = p.n;
-    res.more = p.more;
-    return e == OK ? pb_pack(&res.base, meta) : e;
+    enum err e = list(&l, &more);
+    answer.items = l.items;
+    answer.n_items = l.n;
+    answer.more = more;
+    return e == OK ? pb_pack(&answer.base, meta) : e;
 }
 
-STORAGE_METHOD(directory_list) = {.method = METHOD_DIRECTORY_LIST, .run = run};
+STORAGE_METHOD(directory_list) = {
+    .method = METHOD_DIRECTORY_LIST,
+    .request = &pb__read_directory_list__descriptor,
+    .run = run,
+};

@@ -11,6 +11,7 @@ struct fetch {
     const Pb__ReadFetch *req;
     struct email_reader emails;
     bool reads_emails;
+    bool overflows;     /* the mailbox has more keywords than bits */
     size_t n_texts;     /* text columns asked for */
     size_t fixed_bytes; /* of one row in meta */
     size_t budget;      /* bytes left of the page */
@@ -49,7 +50,7 @@ static enum err columns_alloc(struct read_context *rc, struct fetch *f)
         {&f->size, FETCH_COL_SIZE, 4},
         {&f->objectid, FETCH_COL_OBJECTID, 32},
         {&f->lens, FETCH_COL_TEXT_MASK, 4 * f->n_texts},
-        {&f->overflow, FETCH_COL_FLAGS, OVERFLOW_BYTES},
+        {&f->overflow, f->overflows ? FETCH_COL_FLAGS : 0, OVERFLOW_BYTES},
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         if ((f->req->columns & all[i].wanted) == 0 && all[i].wanted != UINT32_MAX) {
@@ -165,7 +166,7 @@ static enum err add_row(struct fetch *f, uint32_t uid, const struct message_row 
 {
     enum err e = f->reads_emails ? add_email(f, row) : take_room(f, f->fixed_bytes);
     if (e == OK && f->flags.p != NULL && (row->flags & FLAG_OVERFLOW) != 0) {
-        e = add_overflow(f, uid, row->flags);
+        e = f->overflow.p == NULL ? ERR_CORRUPT : add_overflow(f, uid, row->flags);
     }
     if (e == OK) {
         add_fixed(f, uid, row);
@@ -198,30 +199,14 @@ static enum err walk(struct fetch *f, const struct uidset *uids)
     return e == ERR_NOTFOUND || e == ERR_LIMIT ? OK : e;
 }
 
-/* CHANGEDSINCE over a large mailbox: only what the indexes name is walked. */
+/* CHANGEDSINCE over a large mailbox: only what the indexes name is walked, unless that is most of it. */
 static enum err narrow(struct fetch *f, const struct mailbox_row *row, struct uidset *io_uids)
 {
     struct uidset changed;
     struct uidset both;
-    struct changes_walk w;
-    uint32_t uid;
-    struct message_row message;
     uidset_init(&changed);
     uidset_init(&both);
-    enum err e = changes_walk_open(&w, f->store, f->account, f->mailbox, f->req->changed_since);
-    if (e == OK) {
-        for (e = changes_walk_next(&w, &uid, &message); e == OK; e = changes_walk_next(&w, &uid, &message)) {
-            e = uidset_add(&changed, uid);
-            if (e != OK) {
-                break;
-            }
-        }
-        changes_walk_close(&w);
-        e = e == ERR_NOTFOUND ? OK : e;
-    }
-    if (e == OK) {
-        e = changes_new(f->store, f->account, f->mailbox, f->req->changed_since, row->modseq, &changed, NULL);
-    }
+    enum err e = changes_uids(f->store, f->account, f->mailbox, f->req->changed_since, row->modseq, &changed);
     if (e == OK) {
         e = uidset_intersect(&both, io_uids, &changed);
     }
@@ -230,7 +215,7 @@ static enum err narrow(struct fetch *f, const struct mailbox_row *row, struct ui
     }
     uidset_fini(&changed);
     uidset_fini(&both);
-    return e;
+    return e == ERR_LIMIT ? OK : e;
 }
 
 static enum err read_page(struct read_context *rc, struct fetch *f, const struct mailbox_row *row, struct uidset *uids)
@@ -297,6 +282,7 @@ static enum err run(struct read_context *rc, const ProtobufCMessage *request, st
         return e;
     }
     set_up(&f, req, &table);
+    f.overflows = row.keywords > FLAG_KEYWORDS_MAX;
     uidset_init(&uids);
     e = method_uids(req->uids, &uids);
     if (e == OK) {

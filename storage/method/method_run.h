@@ -38,6 +38,8 @@ struct read_context {
 struct storage_method {
     enum method method;
     const ProtobufCMessageDescriptor *request;
+    /* May be NULL. Looks at the packed request before it is unpacked (nesting). */
+    enum err (*check)(struct slice packed);
     /* req: the unpacked request message. Appends the packed reply message to meta and raw bytes to attach. */
     enum err (*run)(struct read_context *rc, const ProtobufCMessage *req, struct buf *meta, struct buf *attach);
 };

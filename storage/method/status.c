@@ -1,87 +1,104 @@
+/* ReadStatus: the node, its shards and its store. Accounts are counted by their rows, so at most COUNT_MAX of a shard.
+ */
 #include "storage/method/method.h"
 #include "storage/method/node_info.h"
 
-/* Seeks from account row to account row. */
-static enum err accounts_count(const struct read_context *rc, const uint8_t prefix[5], uint64_t *out_accounts,
-                               uint64_t *out_messages)
+#define COUNT_MAX 20000
+
+/* Hops from one account's row to the next. */
+static enum err count(const struct store *s, Pb__ShardStatus *out)
 {
-    struct store s = {.t = rc->txn};
+    struct key prefix;
     struct scan sc;
-    struct key k;
     struct slice rest;
     struct slice value;
-    memcpy(s.prefix, prefix, sizeof(s.prefix));
-    key_shard(&k, &s, SHARD_ACCOUNTS);
-    struct key at = k;
-    enum err e = scan_open(&sc, &s, &k);
+    uint64_t next = 1;
+    key_shard(&prefix, s, SHARD_ACCOUNTS);
+    enum err e = scan_open(&sc, s, &prefix);
     if (e != OK) {
         return e;
     }
-    for (e = scan_seek(&sc, &at, &rest, &value); e == OK; e = scan_seek(&sc, &at, &rest, &value)) {
-        if (rest.n < 9) {
+    for (unsigned i = 0; i < COUNT_MAX; i++) {
+        struct key at = prefix;
+        struct account_row row;
+        key_u64(&at, next);
+        e = scan_seek(&sc, &at, &rest, &value);
+        if (e == OK && rest.n < 9) {
             e = ERR_CORRUPT;
+        }
+        if (e != OK) {
             break;
         }
-        struct account_id a = {get_be64(rest.p)};
-        struct account_row row;
-        if (account_get_live(&s, a, &row) == OK) {
-            *out_accounts += 1;
-            *out_messages += row.used_messages;
+        next = get_be64(rest.p) + 1;
+        if (rest.n == 9 && rest.p[8] == ACCOUNT_ROW && value.n == sizeof(row)) {
+            memcpy(&row, value.p, sizeof(row));
+            out->accounts += row.state == ACCOUNT_LIVE;
+            out->messages += row.state == ACCOUNT_LIVE ? row.used_messages : 0;
         }
-        at = k;
-        key_u64(&at, a.v + 1);
     }
     scan_close(&sc);
     return e == ERR_NOTFOUND ? OK : e;
 }
 
-static enum err shard_add(struct read_context *rc, uint32_t number, Pb__ReadStatusResult *res)
+static enum err shard_status(struct read_context *rc, uint32_t shard, Pb__ShardStatus *out)
 {
-    struct node_shard_facts facts;
-    Pb__ShardStatus *s = arena_alloc(rc->arena, sizeof(*s));
-    if (s == NULL) {
-        return ERR_NOMEM;
+    struct node_shard_info info;
+    struct shard_id id = {shard};
+    struct store s = method_store(rc);
+    memset(&info, 0, sizeof(info));
+    rc->node->shard(rc->node->ctx, id, &info);
+    pb__shard_status__init(out);
+    out->shard = shard;
+    out->leads = info.leads;
+    out->term = info.term;
+    out->applied = info.applied;
+    out->last_index = info.last_index;
+    if (!info.here) {
+        return OK;
     }
-    pb__shard_status__init(s);
-    s->shard = number;
-    enum err e = OK;
-    uint64_t accounts = 0;
-    uint64_t messages = 0;
-    if (rc->node->shard(rc->node->ctx, (struct shard_id){number}, &facts)) {
-        s->leads = facts.leads;
-        s->term = facts.term;
-        e = number == 0 ? OK : accounts_count(rc, facts.prefix, &accounts, &messages);
-    }
-    s->accounts = accounts;
-    s->messages = messages;
-    res->shards[res->n_shards++] = s;
-    return e;
+    memcpy(s.prefix, info.prefix, sizeof(s.prefix));
+    return count(&s, out);
 }
 
-static enum err run(struct read_context *rc, const ProtobufCMessage *req, struct buf *meta, struct buf *attach)
+static enum err run(struct read_context *rc, const ProtobufCMessage *request, struct buf *meta, struct buf *attach)
 {
     struct node_facts facts;
-    (void)req;
+    struct kv_stat stat;
+    char version[] = PB_VERSION;
+    Pb__ReadStatusResult answer = PB__READ_STATUS_RESULT__INIT;
+    (void)request;
     (void)attach;
     if (rc->node == NULL) {
         return ERR_UNSUPPORTED;
     }
     rc->node->facts(rc->node->ctx, &facts);
-    Pb__ReadStatusResult res = PB__READ_STATUS_RESULT__INIT;
-    res.version = arena_strdup(rc->arena, facts.version);
-    res.shards = arena_calloc(rc->arena, facts.shards + 1, sizeof(*res.shards));
-    enum err e = res.version == NULL || res.shards == NULL ? ERR_NOMEM : OK;
-    for (uint32_t i = 0; e == OK && i <= facts.shards; i++) {
-        e = shard_add(rc, i, &res);
+    kv_stat(rc->txn->kv, &stat);
+    answer.n_shards = (size_t)facts.shards + 1;
+    answer.shards = arena_calloc(rc->arena, answer.n_shards, sizeof(*answer.shards));
+    Pb__ShardStatus *shards = arena_calloc(rc->arena, answer.n_shards, sizeof(*shards));
+    if (answer.shards == NULL || shards == NULL) {
+        return ERR_NOMEM;
     }
-    res.node = facts.node.v;
-    res.cluster_id = pb_bytes(slice_make(facts.cluster.b, sizeof(facts.cluster.b)));
-    res.uptime_ms = facts.uptime_ms;
-    res.map_bytes = facts.map_bytes;
-    res.used_bytes = facts.used_bytes;
-    res.file_bytes = facts.file_bytes;
-    res.read_only = facts.read_only;
-    return e == OK ? pb_pack(&res.base, meta) : e;
+    for (uint32_t i = 0; i <= facts.shards; i++) {
+        enum err e = shard_status(rc, i, &shards[i]);
+        if (e != OK) {
+            return e;
+        }
+        answer.shards[i] = &shards[i];
+    }
+    answer.version = version;
+    answer.node = facts.id.v;
+    answer.cluster_id = pb_bytes(slice_make(facts.cluster_id.b, sizeof(facts.cluster_id.b)));
+    answer.uptime_ms = facts.uptime_ms;
+    answer.read_only = facts.read_only;
+    answer.map_bytes = stat.map_bytes;
+    answer.used_bytes = stat.used_bytes;
+    answer.file_bytes = stat.file_bytes;
+    return pb_pack(&answer.base, meta);
 }
 
-STORAGE_METHOD(status) = {.method = METHOD_STATUS, .run = run};
+STORAGE_METHOD(status) = {
+    .method = METHOD_STATUS,
+    .request = &pb__read_status__descriptor,
+    .run = run,
+};

@@ -1,74 +1,75 @@
+/* ReadVanished: UIDs expunged after a MODSEQ (RFC 7162, 3.2.10), within `known` when set. Where the history does not
+ * reach back, every UID of `known` (or below UIDNEXT) that is not there. ERR_NOTFOUND, ERR_INVAL. */
+#include "storage/mailbox/read_cache.h"
 #include "storage/method/method.h"
 
-/* When the history does not reach back: every UID of `known` (or below UIDNEXT) that is not there (RFC 7162, 3.2.5.2
- * allows too much). */
-static enum err missing(const struct store *s, struct account_id a, uint32_t mailbox, const struct mailbox_row *row,
-                        const struct uidset *known, bool has_known, struct uidset *out)
+static enum err missing(struct read_context *rc, const struct store *s, struct account_id a, uint32_t mailbox,
+                        const struct mailbox_row *row, struct uidset *out)
 {
-    struct uidset all;
-    uidset_init(&all);
-    enum err e = message_uids(s, a, mailbox, &all, NULL);
-    if (e == OK) {
-        e = has_known ? uidset_copy(out, known) : row->uidnext > 1 ? uidset_add_range(out, 1, row->uidnext - 1) : OK;
+    struct mailbox_uids sets;
+    mailbox_uids_init(&sets);
+    enum err e = mailbox_uids_load(s, rc->cache, rc->shard, a, mailbox, row, &sets);
+    if (e == OK && row->uidnext > 1) {
+        e = uidset_add_range(out, 1, row->uidnext - 1);
     }
     if (e == OK) {
-        e = uidset_subtract(out, &all);
+        e = uidset_subtract(out, &sets.uids);
     }
-    if (e == OK && row->uidnext > 0) {
-        e = uidset_remove_range(out, row->uidnext, UINT32_MAX);
-    }
-    uidset_fini(&all);
+    mailbox_uids_fini(&sets);
     return e;
 }
 
-static enum err vanished(const struct store *s, const Pb__ReadVanished *req, const struct mailbox_row *row,
-                         struct uidset *known, struct uidset *out)
+static enum err within_known(ProtobufCBinaryData in, struct uidset *io)
 {
-    struct account_id a = {req->account};
-    uint32_t mailbox = (uint32_t)req->mailbox;
-    struct uidset found;
-    bool has_known = req->known.len > 0;
-    enum err e = has_known ? uidset_decode(known, pb_slice(req->known), METHOD_RUNS_MAX) : OK;
-    if (e != OK) {
-        return e == ERR_CORRUPT ? ERR_INVAL : e;
-    }
-    if (req->since < row->expunge_floor) {
-        return missing(s, a, mailbox, row, known, has_known, out);
-    }
-    uidset_init(&found);
-    e = history_read(s, a, mailbox, req->since, row->modseq, &found);
-    if (e == OK) {
-        e = has_known ? uidset_intersect(out, &found, known) : uidset_copy(out, &found);
-    }
-    uidset_fini(&found);
-    return e;
-}
-
-static enum err run(struct read_context *rc, const ProtobufCMessage *req_base, struct buf *meta, struct buf *attach)
-{
-    const Pb__ReadVanished *req = (const Pb__ReadVanished *)(const void *)req_base;
-    struct store s = method_store(rc);
-    struct mailbox_row row;
     struct uidset known;
-    struct uidset out;
-    Pb__ReadVanishedResult res = PB__READ_VANISHED_RESULT__INIT;
+    struct uidset both;
+    uidset_init(&known);
+    uidset_init(&both);
+    enum err e = method_uids(in, &known);
+    if (e == OK) {
+        e = uidset_intersect(&both, io, &known);
+    }
+    if (e == OK) {
+        e = uidset_copy(io, &both);
+    }
+    uidset_fini(&known);
+    uidset_fini(&both);
+    return e;
+}
+
+static enum err run(struct read_context *rc, const ProtobufCMessage *request, struct buf *meta, struct buf *attach)
+{
+    const Pb__ReadVanished *req = (const Pb__ReadVanished *)request;
+    struct store s = method_store(rc);
+    struct account_id a = {req->account};
+    struct account_row acct;
+    struct mailbox_row row;
+    struct uidset gone;
+    Pb__ReadVanishedResult answer = PB__READ_VANISHED_RESULT__INIT;
     (void)attach;
-    enum err e = method_mailbox(&s, (struct account_id){req->account}, req->mailbox, &row);
+    enum err e = method_mailbox(&s, req->account, req->mailbox, &acct, &row);
     if (e != OK) {
         return e;
     }
-    uidset_init(&known);
-    uidset_init(&out);
-    e = vanished(&s, req, &row, &known, &out);
-    if (e == OK) {
-        e = method_pack_uids(rc->arena, &out, &res.vanished);
+    uint32_t mailbox = (uint32_t)req->mailbox;
+    uidset_init(&gone);
+    if (req->since < row.expunge_floor) {
+        e = missing(rc, &s, a, mailbox, &row, &gone);
+    } else {
+        e = history_read(&s, a, mailbox, req->since, row.modseq, &gone);
+    }
+    if (e == OK && req->known.len > 0) {
+        e = within_known(req->known, &gone);
     }
     if (e == OK) {
-        e = pb_pack(&res.base, meta);
+        e = method_pack_uids(rc->arena, &gone, &answer.vanished);
     }
-    uidset_fini(&known);
-    uidset_fini(&out);
-    return e;
+    uidset_fini(&gone);
+    return e == OK ? pb_pack(&answer.base, meta) : e;
 }
 
-STORAGE_METHOD(vanished) = {.method = METHOD_VANISHED, .run = run};
+STORAGE_METHOD(vanished) = {
+    .method = METHOD_VANISHED,
+    .request = &pb__read_vanished__descriptor,
+    .run = run,
+};

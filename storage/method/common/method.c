@@ -18,7 +18,10 @@ enum err storage_method_run(struct read_context *rc, unsigned method, struct sli
     if (m == NULL) {
         return ERR_UNSUPPORTED;
     }
-    enum err e = pb_unpack(m->request, req_meta, rc->arena, &req);
+    enum err e = m->check == NULL ? OK : m->check(req_meta);
+    if (e == OK) {
+        e = pb_unpack(m->request, req_meta, rc->arena, &req);
+    }
     return e == OK ? m->run(rc, req, meta, attach) : e;
 }
 

@@ -9,121 +9,155 @@
 
 struct lease {
     struct hmap_node node;
-    struct list age; /* soonest to end first */
-    struct account_id account;
-    uint64_t term; /* of the leadership that gave it: another one starts without locks */
-    uint64_t ends_ms;
+    struct list age; /* by the time of the last renewal */
+    uint64_t account;
+    uint64_t term;
+    uint64_t until_ms;
     struct u128 token;
 };
 
 struct pop3_locks {
     pthread_mutex_t lock;
     struct hmap map;
-    struct list age;
+    struct list by_age; /* oldest first: they all last equally long */
 };
 
 enum err pop3_locks_new(struct pop3_locks **out)
 {
-    struct pop3_locks *l = mem_zalloc(sizeof(*l));
-    if (l == NULL) {
+    struct pop3_locks *p = mem_zalloc(sizeof(*p));
+    if (p == NULL) {
         return ERR_NOMEM;
     }
-    pthread_mutex_init(&l->lock, NULL);
-    hmap_init(&l->map);
-    list_init(&l->age);
-    *out = l;
+    if (pthread_mutex_init(&p->lock, NULL) != 0) {
+        mem_free(p);
+        return ERR_NOMEM;
+    }
+    hmap_init(&p->map);
+    list_init(&p->by_age);
+    *out = p;
     return OK;
 }
 
-static void lease_drop(struct pop3_locks *l, struct lease *e)
+static void drop(struct pop3_locks *p, struct lease *l)
 {
-    hmap_remove(&l->map, &e->node);
-    list_remove(&e->age);
-    mem_free(e);
-}
-
-void pop3_locks_free(struct pop3_locks *l)
-{
-    while (!list_empty(&l->age)) {
-        lease_drop(l, LIST_ENTRY(l->age.next, struct lease, age));
-    }
-    hmap_fini(&l->map);
-    pthread_mutex_destroy(&l->lock);
+    hmap_remove(&p->map, &l->node);
+    list_remove(&l->age);
     mem_free(l);
 }
 
-static struct lease *lease_find(struct pop3_locks *l, struct account_id a)
+void pop3_locks_free(struct pop3_locks *p)
 {
-    for (struct hmap_node *n = hmap_first(&l->map, a.v); n != NULL; n = hmap_next(n)) {
-        struct lease *e = HMAP_ENTRY(n, struct lease, node);
-        if (e->account.v == a.v) {
-            return e;
+    if (p == NULL) {
+        return;
+    }
+    LIST_FOREACH_SAFE (it, &p->by_age) {
+        drop(p, LIST_ENTRY(it, struct lease, age));
+    }
+    hmap_fini(&p->map);
+    (void)pthread_mutex_destroy(&p->lock);
+    mem_free(p);
+}
+
+static struct lease *find(const struct pop3_locks *p, struct account_id a)
+{
+    for (struct hmap_node *n = hmap_first(&p->map, a.v); n != NULL; n = hmap_next(n)) {
+        struct lease *l = HMAP_ENTRY(n, struct lease, node);
+        if (l->account == a.v) {
+            return l;
         }
     }
     return NULL;
 }
 
-static void expired_drop(struct pop3_locks *l, uint64_t now_ms)
+static void drop_expired(struct pop3_locks *p, uint64_t now_ms)
 {
-    while (!list_empty(&l->age)) {
-        struct lease *e = LIST_ENTRY(l->age.next, struct lease, age);
-        if (e->ends_ms > now_ms) {
+    while (!list_empty(&p->by_age)) {
+        struct lease *oldest = LIST_ENTRY(p->by_age.next, struct lease, age);
+        if (oldest->until_ms > now_ms) {
             return;
         }
-        lease_drop(l, e);
+        drop(p, oldest);
     }
 }
 
-static enum err lease_make(struct pop3_locks *l, struct account_id a, const struct u128 *token, struct lease **out)
+static bool token_is(const struct lease *l, struct slice token)
 {
-    struct lease *e = mem_zalloc(sizeof(*e));
-    if (e == NULL) {
+    return slice_eq(slice_make(l->token.b, sizeof(l->token.b)), token);
+}
+
+static enum err lease_new(struct pop3_locks *p, struct account_id a, struct slice token, struct lease **out)
+{
+    if (p->map.count >= POP3_LOCKS_MAX) {
+        return ERR_OVERLOAD;
+    }
+    struct lease *l = mem_zalloc(sizeof(*l));
+    if (l == NULL) {
         return ERR_NOMEM;
     }
-    e->account = a;
-    e->token = u128_is_zero(token) ? rng_u128(rng_system()) : *token;
-    list_init(&e->age);
-    if (hmap_insert(&l->map, &e->node, a.v) != OK) {
-        mem_free(e);
-        return ERR_NOMEM;
+    l->account = a.v;
+    list_init(&l->age);
+    if (token.n == sizeof(l->token.b)) {
+        memcpy(l->token.b, token.p, sizeof(l->token.b));
+    } else {
+        l->token = rng_u128(rng_system());
     }
-    *out = e;
+    enum err e = hmap_insert(&p->map, &l->node, a.v);
+    if (e != OK) {
+        mem_free(l);
+        return e;
+    }
+    *out = l;
     return OK;
 }
 
-enum err pop3_locks_take(struct pop3_locks *l, struct account_id a, uint64_t term, const struct u128 *token,
-                         uint64_t now_ms, struct u128 *out_token)
+static enum err take(struct pop3_locks *p, struct account_id a, struct slice token, uint64_t term, uint64_t now_ms,
+                     struct lease **out)
 {
-    pthread_mutex_lock(&l->lock);
-    expired_drop(l, now_ms);
-    struct lease *e = lease_find(l, a);
-    enum err err = OK;
-    if (e != NULL && e->term != term) {
-        lease_drop(l, e);
-        e = NULL;
+    drop_expired(p, now_ms);
+    struct lease *l = find(p, a);
+    if (l != NULL && l->term != term) {
+        drop(p, l); /* given under another leadership */
+        l = NULL;
     }
-    if (e == NULL) {
-        err = lease_make(l, a, token, &e);
-    } else if (!u128_eq(&e->token, token)) {
-        err = ERR_LOCKED;
+    if (l != NULL && !token_is(l, token)) {
+        return ERR_LOCKED;
     }
-    if (err == OK) {
-        e->term = term;
-        e->ends_ms = now_ms + POP3_LEASE_MS;
-        list_remove(&e->age);
-        list_push_back(&l->age, &e->age);
-        *out_token = e->token;
+    if (l == NULL) {
+        enum err e = lease_new(p, a, token, &l);
+        if (e != OK) {
+            return e;
+        }
     }
-    pthread_mutex_unlock(&l->lock);
-    return err;
+    l->term = term;
+    l->until_ms = now_ms + POP3_LEASE_MS;
+    list_remove(&l->age);
+    list_push_back(&p->by_age, &l->age);
+    *out = l;
+    return OK;
 }
 
-void pop3_locks_release(struct pop3_locks *l, struct account_id a, const struct u128 *token)
+enum err pop3_locks_take(struct pop3_locks *p, struct account_id a, struct slice token, uint64_t term, uint64_t now_ms,
+                         struct u128 *out_token)
 {
-    pthread_mutex_lock(&l->lock);
-    struct lease *e = lease_find(l, a);
-    if (e != NULL && u128_eq(&e->token, token)) {
-        lease_drop(l, e);
+    struct lease *l;
+    if (token.n != 0 && token.n != sizeof(l->token.b)) {
+        return ERR_INVAL;
     }
-    pthread_mutex_unlock(&l->lock);
+    (void)pthread_mutex_lock(&p->lock);
+    enum err e = take(p, a, token, term, now_ms, &l);
+    if (e == OK) {
+        *out_token = l->token;
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+    return e;
+}
+
+void pop3_locks_release(struct pop3_locks *p, struct account_id a, struct slice token)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    struct lease *l = find(p, a);
+    if (l != NULL && token_is(l, token)) {
+        drop(p, l);
+    }
+    (void)pthread_mutex_unlock(&p->lock);
 }

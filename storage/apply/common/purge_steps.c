@@ -1,0 +1,288 @@
+#include "storage/apply/common/dedupe.h"
+#include "storage/apply/copy_record.h"
+#include "storage/apply/folder_op.h"
+#include "storage/apply/purge.h"
+#include "storage/apply/staging.h"
+
+/* --- a mailbox --- */
+
+static enum err remove_messages(struct mailbox_work *w, uint32_t *io_left)
+{
+    struct message_walk walk;
+    struct {
+        uint32_t uid;
+        struct message_row row;
+    } found;
+    enum err e = OK;
+    while (*io_left > 0) {
+        /* The walk ends before the write: rows come one at a time, from the front. */
+        e = message_walk_open(&walk, w->store, w->account, w->mailbox, NULL, 1);
+        if (e != OK) {
+            return e;
+        }
+        e = message_walk_next(&walk, &found.uid, &found.row);
+        message_walk_close(&walk);
+        if (e == OK) {
+            e = message_remove(w, found.uid, &found.row, false);
+        }
+        if (e != OK) {
+            break;
+        }
+        (*io_left)--;
+    }
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
+static enum err remove_tables(struct op_context *ox, struct account_id a, uint32_t mailbox, bool *out_done)
+{
+    static const enum account_table tables[] = {ACCOUNT_CHANGES, ACCOUNT_EXPUNGED, ACCOUNT_KEYWORDS, ACCOUNT_OVERFLOW};
+    uint32_t budget = PURGE_ROWS_MAX;
+    *out_done = true;
+    for (size_t i = 0; *out_done && i < sizeof(tables) / sizeof(tables[0]); i++) {
+        struct key k;
+        key_mailbox(&k, &ox->store, a, tables[i], mailbox);
+        enum err e = store_del_range(&ox->store, &k, &budget, out_done);
+        if (e != OK) {
+            return e;
+        }
+    }
+    return OK;
+}
+
+/* Its row and its place in the queue (which it has not when the whole account goes). */
+static enum err forget_mailbox(struct op_context *ox, struct account_id a, uint32_t mailbox)
+{
+    struct key k;
+    bool queued = false;
+    key_mailbox(&k, &ox->store, a, ACCOUNT_MAILBOXES, mailbox);
+    enum err e = store_del_must(&ox->store, &k);
+    if (e == OK) {
+        e = purge_queue_has(&ox->store, a, mailbox, &queued);
+    }
+    return e == OK && queued ? purge_queue_del(&ox->store, a, mailbox) : e;
+}
+
+enum err purge_mailbox(struct op_context *ox, struct op_account *a, uint32_t mailbox, bool *out_done)
+{
+    struct mailbox_row row;
+    uint32_t left = OP_UIDS_MAX;
+    *out_done = false;
+    enum err e = mailbox_get(&ox->store, a->id, mailbox, &row);
+    if (e != OK) {
+        return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
+    }
+    row.state = MAILBOX_DELETED;
+    struct mailbox_work w = {
+        .store = &ox->store,
+        .account = a->id,
+        .mailbox = mailbox,
+        .acct = &a->row,
+        .row = &row,
+        .modseq = row.modseq,
+        .entry_ms = ox->head.entry_ms,
+    };
+    e = remove_messages(&w, &left);
+    if (e == OK && left > 0) {
+        e = remove_tables(ox, a->id, mailbox, out_done);
+    }
+    if (e != OK) {
+        return e;
+    }
+    return *out_done ? forget_mailbox(ox, a->id, mailbox) : mailbox_put(&ox->store, a->id, mailbox, &row);
+}
+
+/* --- reservations --- */
+
+struct stage_found {
+    uint64_t index;
+    struct stage_row row;
+};
+
+/* Those to be killed: of one account, or (0) those that expired. */
+static enum err find_staged(struct op_context *ox, uint64_t account, struct stage_found *found, size_t *out_n)
+{
+    struct key prefix;
+    struct scan sc;
+    struct slice rest;
+    struct slice value;
+    *out_n = 0;
+    key_shard(&prefix, &ox->store, SHARD_STAGED);
+    enum err e = scan_open(&sc, &ox->store, &prefix);
+    if (e != OK) {
+        return e;
+    }
+    for (e = scan_next(&sc, &rest, &value); e == OK && *out_n < PURGE_STAGED_MAX; e = scan_next(&sc, &rest, &value)) {
+        struct stage_found *f = &found[*out_n];
+        if (rest.n != 8 || value.n != sizeof(f->row)) {
+            e = ERR_CORRUPT;
+            break;
+        }
+        f->index = get_be64(rest.p);
+        memcpy(&f->row, value.p, sizeof(f->row));
+        if (account != 0 ? f->row.account == account : stage_expired(&f->row, ox->head.entry_ms)) {
+            (*out_n)++;
+        }
+    }
+    scan_close(&sc);
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
+static enum err kill_staged(struct op_context *ox, uint64_t account, size_t *out_n)
+{
+    struct stage_found *found = arena_calloc(ox->arena, PURGE_STAGED_MAX, sizeof(*found));
+    if (found == NULL) {
+        return ERR_NOMEM;
+    }
+    enum err e = find_staged(ox, account, found, out_n);
+    for (size_t i = 0; e == OK && i < *out_n; i++) {
+        e = stage_kill(ox, found[i].index, &found[i].row);
+    }
+    return e;
+}
+
+/* --- an account --- */
+
+static enum err first_mailbox(struct op_context *ox, struct account_id a, uint32_t *out)
+{
+    struct key prefix;
+    struct scan sc;
+    struct slice rest;
+    struct slice value;
+    key_account(&prefix, &ox->store, a, ACCOUNT_MAILBOXES);
+    enum err e = scan_open(&sc, &ox->store, &prefix);
+    if (e != OK) {
+        return e;
+    }
+    e = scan_next(&sc, &rest, &value);
+    if (e == OK && rest.n != 4) {
+        e = ERR_CORRUPT;
+    }
+    if (e == OK) {
+        *out = get_be32(rest.p);
+    }
+    scan_close(&sc);
+    return e;
+}
+
+static enum err remove_rest(struct op_context *ox, struct account_id a, bool *out_done)
+{
+    static const enum account_table tables[] = {ACCOUNT_NODES, ACCOUNT_SUBSCRIBED, ACCOUNT_TREE, ACCOUNT_SECRET};
+    uint32_t budget = PURGE_ROWS_MAX;
+    struct key k;
+    key_shard(&k, &ox->store, SHARD_COPIES);
+    key_u64(&k, a.v);
+    enum err e = store_del_range(&ox->store, &k, &budget, out_done);
+    for (size_t i = 0; e == OK && *out_done && i < sizeof(tables) / sizeof(tables[0]); i++) {
+        key_account(&k, &ox->store, a, tables[i]);
+        e = store_del_range(&ox->store, &k, &budget, out_done);
+    }
+    return e;
+}
+
+/* Its records of requests outlive it as long as a retry may come: even the removal itself is one. */
+static enum err remove_row(struct op_context *ox, struct op_account *a)
+{
+    struct key k;
+    enum err e = dedupe_expire(&ox->store, a->id, &a->row, ox->head.entry_ms, DEDUPE_MS_DEFAULT, PURGE_DEDUPE_MAX);
+    if (e != OK) {
+        return e;
+    }
+    a->dirty = a->row.dedupe_to != 0;
+    if (a->dirty) {
+        return OK;
+    }
+    key_account(&k, &ox->store, a->id, ACCOUNT_ROW);
+    e = store_del_must(&ox->store, &k);
+    return e == OK ? purge_queue_del(&ox->store, a->id, 0) : e;
+}
+
+enum err purge_account(struct op_context *ox, struct op_account *a)
+{
+    uint32_t mailbox;
+    bool done = false;
+    size_t killed;
+    a->dirty = true;
+    enum err e = a->row.staged_bytes > 0 ? kill_staged(ox, a->id.v, &killed) : OK;
+    if (e != OK || a->row.staged_bytes > 0) {
+        return e;
+    }
+    e = first_mailbox(ox, a->id, &mailbox);
+    if (e == OK) {
+        return purge_mailbox(ox, a, mailbox, &done);
+    }
+    if (e == ERR_NOTFOUND) {
+        e = remove_rest(ox, a->id, &done);
+    }
+    return e == OK && done ? remove_row(ox, a) : e;
+}
+
+/* --- the shard --- */
+
+struct copy_found {
+    uint64_t account;
+    uint8_t id[16];
+    struct copy_record record;
+};
+
+/* The first copy that has to be undone; account 0 when there is none. */
+static enum err find_copy(struct op_context *ox, struct copy_found *out)
+{
+    struct key prefix;
+    struct scan sc;
+    struct slice rest;
+    struct slice value;
+    key_shard(&prefix, &ox->store, SHARD_COPIES);
+    enum err e = scan_open(&sc, &ox->store, &prefix);
+    if (e != OK) {
+        return e;
+    }
+    for (e = scan_next(&sc, &rest, &value); e == OK; e = scan_next(&sc, &rest, &value)) {
+        e = rest.n == 24 ? copy_record_decode(value, &out->record) : ERR_CORRUPT;
+        if (e != OK) {
+            break;
+        }
+        if (copy_record_due(&out->record, ox->head.entry_ms)) {
+            out->account = get_be64(rest.p);
+            memcpy(out->id, rest.p + 8, sizeof(out->id));
+            break;
+        }
+    }
+    scan_close(&sc);
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
+static enum err undo_copy(struct op_context *ox)
+{
+    struct op_account *a;
+    struct copy_found *found = arena_zalloc(ox->arena, sizeof(*found));
+    if (found == NULL) {
+        return ERR_NOMEM;
+    }
+    enum err e = find_copy(ox, found);
+    if (e != OK || found->account == 0) {
+        return e;
+    }
+    e = op_account(ox, found->account, &a);
+    if (e == ERR_NOTFOUND) {
+        return OK; /* the account is being purged: its copies go with it */
+    }
+    return e == OK ? copy_undo_step(ox, a, found->id, &found->record, op_set(ox)) : e;
+}
+
+enum err purge_shard(struct op_context *ox)
+{
+    struct op_account *shard;
+    size_t killed;
+    enum err e = op_account_any(ox, 0, &shard);
+    if (e == OK) {
+        e = kill_staged(ox, 0, &killed);
+    }
+    if (e == OK) {
+        e = undo_copy(ox);
+    }
+    if (e != OK) {
+        return e;
+    }
+    shard->dirty = shard->dirty || dedupe_expiry_due(&shard->row, ox->head.entry_ms, DEDUPE_MS_DEFAULT);
+    return dedupe_expire(&ox->store, shard->id, &shard->row, ox->head.entry_ms, DEDUPE_MS_DEFAULT, PURGE_DEDUPE_MAX);
+}

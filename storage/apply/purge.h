@@ -1,0 +1,28 @@
+/* The steps of OpPurge. Each is one entry's worth of work. What is purged is hidden already, so nothing of it is
+ * recorded for retries: a step done twice just goes further. */
+#ifndef STORAGE_APPLY_PURGE_H
+#define STORAGE_APPLY_PURGE_H
+
+#include "storage/apply/op.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PURGE_ROWS_MAX 4000
+#define PURGE_STAGED_MAX 100
+#define PURGE_DEDUPE_MAX 1000
+
+/* A deleted mailbox: messages first, then what else lies under its id, then its row. done: nothing is left of it. */
+MUST_CHECK enum err purge_mailbox(struct op_context *ox, struct op_account *a, uint32_t mailbox, bool *out_done);
+/* A removed account: its uploads, copies, mailboxes, the rest, and when its dedupe records are too old to matter, those
+ * and its row. */
+MUST_CHECK enum err purge_account(struct op_context *ox, struct op_account *a);
+/* The shard's own: reservations and copies that nobody finishes, dedupe records of account 0. */
+MUST_CHECK enum err purge_shard(struct op_context *ox);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* STORAGE_APPLY_PURGE_H */

@@ -1,0 +1,63 @@
+/* OpStageBegin: reserves this entry's index for a body that will come in chunks. ERR_NOTFOUND, ERR_INVAL, ERR_LIMIT
+ * (size; the account's or the shard's budget), ERR_QUOTA (it would not fit anyway). */
+#include "storage/apply/op.h"
+#include "storage/apply/staging.h"
+
+struct plan {
+    struct op_account *account;
+    struct op_account *shard;
+};
+
+static enum err check(const Pb__OpStageBegin *req, const struct plan *p)
+{
+    if (req->size == 0) {
+        return ERR_INVAL;
+    }
+    if (req->size > STAGE_BODY_BYTES_MAX || p->account->row.staged_bytes + req->size > STAGE_ACCOUNT_BYTES_MAX ||
+        p->shard->row.staged_bytes + req->size > STAGE_SHARD_BYTES_MAX) {
+        return ERR_LIMIT;
+    }
+    return op_quota_check(p->account, 1, req->size);
+}
+
+static enum err prepare(struct op_context *ox, const void *request, void **out_plan)
+{
+    const Pb__OpStageBegin *req = request;
+    struct plan *p = arena_zalloc(ox->arena, sizeof(*p));
+    if (p == NULL) {
+        return ERR_NOMEM;
+    }
+    *out_plan = p;
+    enum err e = op_own_account(ox, req->account, &p->account);
+    if (e == OK) {
+        e = op_account_any(ox, 0, &p->shard);
+    }
+    return e == OK ? check(req, p) : e;
+}
+
+static enum err commit(struct op_context *ox, const void *request, void *plan, struct buf *result)
+{
+    const Pb__OpStageBegin *req = request;
+    struct plan *p = plan;
+    Pb__OpStageBeginResult answer = PB__OP_STAGE_BEGIN_RESULT__INIT;
+    struct stage_row row = {.account = req->account, .entry_ms = ox->head.entry_ms, .size = req->size};
+    enum err e = stage_put(&ox->store, ox->pos.index, &row);
+    if (e != OK) {
+        return e;
+    }
+    p->account->row.staged_bytes += req->size;
+    p->account->dirty = true;
+    p->shard->row.staged_bytes += req->size;
+    p->shard->dirty = true;
+    ox->changed = true;
+    answer.staged_index = ox->pos.index;
+    return pb_pack(&answer.base, result);
+}
+
+STORAGE_OP(stage_begin) = {
+    .method = METHOD_STAGE_BEGIN,
+    .grows = true,
+    .request = &pb__op_stage_begin__descriptor,
+    .prepare = prepare,
+    .commit = commit,
+};

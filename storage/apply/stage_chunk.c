@@ -1,0 +1,32 @@
+/* OpStageChunk never becomes an entry: after this check the leader stores the chunk outside the log. ERR_NOTFOUND
+ * (reservation), ERR_INVAL (order, size). */
+#include "storage/apply/op.h"
+#include "storage/apply/staging.h"
+
+static enum err prepare(struct op_context *ox, const void *request, void **out_plan)
+{
+    const Pb__OpStageChunk *req = request;
+    (void)out_plan;
+    if (!ox->early) {
+        return ERR_UNSUPPORTED;
+    }
+    return stage_check_chunk(&ox->store, req->account, req->staged_index, req->offset, ox->body_bytes);
+}
+
+static enum err commit(struct op_context *ox, const void *request, void *plan, struct buf *result)
+{
+    (void)ox;
+    (void)request;
+    (void)plan;
+    (void)result;
+    return ERR_UNSUPPORTED;
+}
+
+STORAGE_OP(stage_chunk) = {
+    .method = METHOD_STAGE_CHUNK,
+    .grows = true,
+    .takes_body = true,
+    .request = &pb__op_stage_chunk__descriptor,
+    .prepare = prepare,
+    .commit = commit,
+};
