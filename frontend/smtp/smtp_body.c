@@ -90,16 +90,6 @@ bool smtp_body_lost(const struct smtp_body *b)
     return true;
 }
 
-static bool any_stored(const Pb__OpDeliverResult *r)
-{
-    for (size_t i = 0; r != NULL && i < r->n_recipients; i++) {
-        if (r->recipients[i]->err == (uint32_t)OK) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum err call(struct smtp_body *b, uint32_t home, Pb__OpDeliver *op, struct slice attach, struct arena *arena)
 {
     struct smtp_session *s = b->session;
@@ -113,7 +103,7 @@ static enum err call(struct smtp_body *b, uint32_t home, Pb__OpDeliver *op, stru
     };
     enum err err = backend_call(s->cfg->backend, &req, arena, &reply);
     const Pb__OpDeliverResult *result = (const Pb__OpDeliverResult *)reply.message;
-    if (err == OK || any_stored(result)) {
+    if (err == OK) {
         backend_upload_used(b->uploads[home]);
     }
     smtp_envelope_settle(&s->envelope, home, err, result);

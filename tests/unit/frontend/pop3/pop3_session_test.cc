@@ -147,6 +147,7 @@ class Pop3Session : public testing::Test
         *meta = pack(out);
         *attach = m->second.substr(r->offset, r->length);
         body_reads++;
+        body_octets += (int)attach->size();
         return OK;
     }
     err expunge(const Pb__OpExpunge *r)
@@ -188,7 +189,7 @@ class Pop3Session : public testing::Test
     std::string holder;
     uint64_t term = 4;
     uint32_t page_rows = 2;
-    int locks = 0, unlocks = 0, tokens = 0, body_reads = 0, expunges = 0, term_moves = 0;
+    int locks = 0, unlocks = 0, tokens = 0, body_reads = 0, body_octets = 0, expunges = 0, term_moves = 0;
 };
 
 } // namespace
@@ -259,9 +260,9 @@ TEST_F(Pop3Session, LongMessagesComeInRanges)
     std::string out = s.send("RETR 3\r\n");
     EXPECT_EQ(out, "+OK 300010 octets\r\n" + inbox[900] + ".\r\n");
     EXPECT_EQ(body_reads, 3);
-    body_reads = 0;
+    body_octets = 0;
     s.send("TOP 3 0\r\n");
-    EXPECT_EQ(body_reads, 1) << "TOP does not read what it does not send";
+    EXPECT_LE(body_octets, 16 * 1024) << "TOP does not read what it does not send";
 }
 
 TEST_F(Pop3Session, DeletionHappensAtQuitAndOnlyThere)

@@ -168,6 +168,20 @@ TEST_F(SmtpEnvelope, OutcomesReachTheRecipientsTheyBelongTo)
     EXPECT_EQ(smtp_envelope_status(&e), ERR_UNAVAILABLE) << "what may succeed later wins over what never will";
 }
 
+TEST_F(SmtpEnvelope, ATemporaryRefusalWinsInEitherOrder)
+{
+    ASSERT_EQ(add("a", {{1, 10, ""}}), OK);
+    ASSERT_EQ(add("b", {{2, 10, ""}}), OK);
+    e.targets[0].status = ERR_NOTFOUND;
+    e.targets[1].status = ERR_QUOTA;
+    EXPECT_EQ(smtp_envelope_status(&e), ERR_QUOTA);
+    e.targets[0].status = ERR_QUOTA;
+    e.targets[1].status = ERR_NOTFOUND;
+    EXPECT_EQ(smtp_envelope_status(&e), ERR_QUOTA);
+    e.targets[0].status = OK;
+    EXPECT_EQ(smtp_envelope_status(&e), ERR_NOTFOUND);
+}
+
 TEST_F(SmtpEnvelope, AFailedAllocationChangesNothing)
 {
     ASSERT_EQ(add("a", {{1, 10, ""}}), OK);

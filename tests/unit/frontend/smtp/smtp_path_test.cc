@@ -90,6 +90,8 @@ TEST(SmtpPath, RefusesWhatItDoesNot)
         "<(a)@b>",
         "<a@b\x7f>",
         "<\x80@b>",
+        "<\xe0\x80\xaf@b>",
+        "<\xf0\x80\x80\xaf@b>",
         "<\xc0\xaf@b>",
         "<\xed\xa0\x80@b>",
         "<\xf5\x80\x80\x80@b>",

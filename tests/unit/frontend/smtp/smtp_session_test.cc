@@ -450,6 +450,27 @@ TEST_F(SmtpSession, StarttlsForgetsWhatWasSaidInTheClear)
     EXPECT_NE(delivered.at(0).body.find("with ESMTPS (TLSv1.3"), std::string::npos);
 }
 
+TEST_F(SmtpSession, ALoginInTheClearDoesNotOutliveStarttls)
+{
+    Session s(submission_proto, &cfg);
+    s.c.tls_listener = true;
+    bring(&s, SMTP_ROLE_SUBMISSION, SMTP_STATE_READY);
+    EXPECT_EQ(s.talk({"STARTTLS\r\n", "EHLO c\r\n"}).find("220 2.0.0"), 0u);
+    EXPECT_EQ(code_of(s.send("MAIL FROM:<alice@example.test>\r\n")), 530);
+}
+
+TEST_F(SmtpSession, AddressesBeyondAsciiNeedSmtputf8)
+{
+    Session s(smtp_proto, &cfg);
+    s.open();
+    s.send("EHLO c\r\n");
+    EXPECT_EQ(s.send("MAIL FROM:<m\xc3\xbcller@b.test>\r\n"), "553 5.6.7 this address needs SMTPUTF8\r\n");
+    EXPECT_EQ(codes(s.talk({"MAIL FROM:<m\xc3\xbcller@b.test> SMTPUTF8\r\n", to_alice, "DATA\r\n", "x\r\n.\r\n"})),
+              "250 250 354 250");
+    EXPECT_EQ(delivered.at(0).from, "m\xc3\xbcller@b.test");
+    EXPECT_NE(delivered[0].body.find("with UTF8SMTP\r\n"), std::string::npos);
+}
+
 TEST_F(SmtpSession, InputAheadOfAReplyThatMustBeAwaitedEndsTheSession)
 {
     for (const char *ahead : {"EHLO c\r\nMAIL FROM:<a@b>\r\n", "HELO c\r\nMAIL FROM:<a@b>\r\n",
