@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "program/ctl.h"
 #include "program/roles.h"
 #include "proto/base/log.h"
 
@@ -53,6 +54,18 @@ static int options_parse(int argc, char **argv, struct options *o)
     return optind;
 }
 
+/* ctl's commands have options of their own, anywhere: only these two are taken out. */
+static void ctl_options_parse(int *argc, char **argv, struct options *o)
+{
+    const char *value;
+    while ((value = ctl_option(argc, argv, "--config")) != NULL) {
+        o->file = value;
+    }
+    while (o->n_sets < SETS_MAX && (value = ctl_option(argc, argv, "--set")) != NULL) {
+        o->sets[o->n_sets++].assignment = value;
+    }
+}
+
 static int with_config(const struct options *o, int (*run)(const struct config *), int argc, char **argv)
 {
     struct config c;
@@ -86,15 +99,17 @@ int main(int argc, char **argv)
         puts("pillarbox " PB_VERSION);
         return 0;
     }
+    if (strcmp(argv[1], "ctl") == 0) {
+        argc -= 2;
+        ctl_options_parse(&argc, argv + 2, &o);
+        return with_config(&o, NULL, argc, argv + 2);
+    }
     int first = options_parse(argc - 1, argv + 1, &o);
     if (first < 0) {
         fputs(usage_text, stderr);
         return 2;
     }
     argc -= 1 + first;
-    if (strcmp(argv[1], "ctl") == 0) {
-        return with_config(&o, NULL, argc, argv + 1 + first);
-    }
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
         if (strcmp(argv[1], roles[i].name) == 0) {
             if (argc > 0) {

@@ -224,7 +224,8 @@ static enum err backend_start(struct frontend *f, const char *rpc_url, const cha
     struct backend_config bc = {.rpc_url = rpc_url,
                                 .pub_url = pub_url,
                                 .inflight_max = (uint32_t)c->rpc_inflight_max,
-                                .timeout_ms = (uint32_t)c->rpc_timeout_ms};
+                                .timeout_ms = (uint32_t)c->rpc_timeout_ms,
+                                .upload_bytes_max = (uint32_t)c->message_bytes_max};
     enum err e = backend_open(&bc, &f->backend, why);
     if (e != OK) {
         return e;

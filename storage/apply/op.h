@@ -142,6 +142,7 @@ struct op_body {
     struct body_ref ref;
     uint64_t staged_index; /* 0: the attachment */
     uint64_t staged_account;
+    uint32_t staged_bytes; /* reserved: at least the body's size */
     uint32_t uses;
 };
 

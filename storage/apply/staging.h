@@ -18,7 +18,7 @@ extern "C" {
 struct stage_row {
     uint64_t account;
     uint64_t entry_ms;
-    uint32_t size;
+    uint32_t size; /* reserved; the body may turn out smaller */
     uint32_t zero;
 };
 
@@ -31,8 +31,8 @@ static inline bool stage_expired(const struct stage_row *row, uint64_t entry_ms)
 {
     return entry_ms > row->entry_ms && entry_ms - row->entry_ms > STAGE_LIFETIME_MS;
 }
-/* For the leader's check: ERR_INVAL when chunks are missing on this replica. */
-MUST_CHECK enum err stage_check_complete(const struct store *s, uint64_t index, const struct stage_row *row);
+/* For the leader's check: ERR_INVAL unless this replica holds exactly `size` bytes of it. */
+MUST_CHECK enum err stage_check_complete(const struct store *s, uint64_t index, uint32_t size);
 /* For the leader, before it proposes a chunk: its order and size. ERR_NOTFOUND, ERR_INVAL. */
 MUST_CHECK enum err stage_check_chunk(const struct store *s, uint64_t account, uint64_t index, uint32_t offset,
                                       uint32_t chunk_bytes);

@@ -23,14 +23,14 @@ enum err stage_put(const struct store *s, uint64_t index, const struct stage_row
     return store_put_row(s, &k, row, sizeof(*row));
 }
 
-enum err stage_check_complete(const struct store *s, uint64_t index, const struct stage_row *row)
+enum err stage_check_complete(const struct store *s, uint64_t index, uint32_t size)
 {
     uint64_t have;
     enum err e = repl_body_bytes(s->t, s->prefix, index, 0, &have);
     if (e != OK) {
         return e;
     }
-    return have == row->size ? OK : ERR_INVAL;
+    return have == size ? OK : ERR_INVAL;
 }
 
 /* All chunks but the last are whole rows of body chunks, so that a later one never has to rewrite the one before it. */
@@ -51,12 +51,9 @@ enum err stage_check_chunk(const struct store *s, uint64_t account, uint64_t ind
         return e;
     }
     uint64_t end = (uint64_t)offset + chunk_bytes;
-    bool last = end == row.size;
+    /* A chunk that is no multiple of the rows' size is the last: none can follow it, since that would begin in a row. */
     if (chunk_bytes == 0 || chunk_bytes > REPL_ENTRY_BYTES_MAX || end > row.size ||
         offset % REPL_BODY_CHUNK_DATA != 0) {
-        return ERR_INVAL;
-    }
-    if (!last && chunk_bytes % REPL_BODY_CHUNK_DATA != 0) {
         return ERR_INVAL;
     }
     /* A chunk sent again (its reply was lost) is stored over itself. */
