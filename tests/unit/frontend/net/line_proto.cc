@@ -3,6 +3,7 @@
  *   BIG n          answers n bytes 'b'
  *   CHUNKS n k     answers n bytes in writes of k
  *   LIT n          answers "+", reads n bytes with conn_read, answers their count and checksum
+ *   HASTY n        the same, but each read waits 200 ms only
  *   SLEEP ms       answers "slept" afterwards
  *   NAP ms x       the same, then echoes x (for many at once)
  *   IDLE ms        sets the idle timeout
@@ -50,7 +51,7 @@ static enum err do_big(struct conn *c, size_t n, size_t chunk)
     return conn_write_str(c, "\r\n");
 }
 
-static enum err do_literal(struct conn *c, size_t n)
+static enum err do_literal(struct conn *c, size_t n, uint64_t timeout_ms)
 {
     enum err e = conn_write_str(c, "+\r\n");
     unsigned sum = 0;
@@ -58,7 +59,7 @@ static enum err do_literal(struct conn *c, size_t n)
     while (e == OK && got < n) {
         struct slice s = conn_peek(c);
         if (s.n == 0) {
-            e = conn_read(c, 3000);
+            e = conn_read(c, timeout_ms);
             continue;
         }
         size_t peak = shared_of(c)->peak_input;
@@ -112,7 +113,10 @@ static enum err run_line(struct conn *c, const std::string &l)
         return do_big(c, n, strtoul(end, nullptr, 10));
     }
     if (cmd == "LIT") {
-        return do_literal(c, strtoul(arg.c_str(), nullptr, 10));
+        return do_literal(c, strtoul(arg.c_str(), nullptr, 10), 10000);
+    }
+    if (cmd == "HASTY") {
+        return do_literal(c, strtoul(arg.c_str(), nullptr, 10), 200);
     }
     if (cmd == "SLEEP" || cmd == "NAP") {
         char *end;
