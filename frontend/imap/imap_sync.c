@@ -8,11 +8,13 @@
 enum err imap_report_expunges(struct imap_session *s)
 {
     struct imap_view *v = s->view;
-    /* From the end, so that every number is right when it is read. */
-    for (size_t i = v->gone.n; i > 0; i--) {
-        const struct uidset_run *r = &v->gone.runs[i - 1];
-        uint32_t seq = imap_view_seq(v, (struct imap_uid){r->last}).v;
-        for (uint32_t n = r->last - r->first + 1; n > 0; n--, seq--) {
+    uint32_t told = 0; /* each moves the later ones down */
+    for (size_t i = 0; i < v->gone.n && s->out.err == OK; i++) {
+        const struct uidset_run *r = &v->gone.runs[i];
+        uint32_t seq = imap_view_seq(v, (struct imap_uid){r->first}).v - told;
+        uint32_t n = r->last - r->first + 1;
+        told += n;
+        for (; n > 0; n--) {
             imap_out_str(&s->out, "* ");
             imap_out_u64(&s->out, seq);
             imap_out_str(&s->out, " EXPUNGE\r\n");

@@ -18,7 +18,7 @@ MUST_CHECK enum err imap_sync(struct imap_session *s, bool expunge);
  * left for the next time, except for commands that exist to ask (NOOP): they fail. */
 void imap_sync_after(struct imap_session *s, struct imap_command *cmd);
 
-/* Tells the client what waits in view->gone, highest number first. */
+/* Tells the client what waits in view->gone, in order, each number as it is after those before it. */
 MUST_CHECK enum err imap_report_expunges(struct imap_session *s);
 /* Takes the mailbox's keyword table; FLAGS and PERMANENTFLAGS if it is another than the client knows. */
 MUST_CHECK enum err imap_report_keywords(struct imap_session *s, char *const *names, size_t n);
