@@ -10,6 +10,7 @@
 #include "proto/base/assert.h"
 #include "proto/base/mem.h"
 
+#define SESSION_ALIGN 16
 #define LINGER_MS 2000
 #define LINGER_BYTES_MAX (1024 * 1024)  /* a peer that goes on sending what nobody reads is cut off */
 #define RAW_BYTES_MAX (4 * 1024 * 1024) /* more than the backends can have on their way when reading stops */
@@ -80,10 +81,12 @@ static void set_socket_options(int fd)
 
 static struct conn *conn_alloc(struct loop *l, const struct conn_env *env, int fd, const struct sockaddr_storage *peer)
 {
-    struct conn *c = mem_zalloc(sizeof(*c) + env->proto->session_bytes);
+    const size_t head_bytes = (sizeof(struct conn) + SESSION_ALIGN - 1) / SESSION_ALIGN * SESSION_ALIGN;
+    struct conn *c = mem_zalloc(head_bytes + env->proto->session_bytes);
     if (c == NULL) {
         return NULL;
     }
+    c->session = (uint8_t *)c + head_bytes;
     c->loop = l;
     c->env = env;
     c->fd = fd;

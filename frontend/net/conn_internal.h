@@ -91,7 +91,7 @@ struct conn {
     struct sockaddr_storage peer;
     char peer_ip[INET6_ADDRSTRLEN];
     char local_ip[INET6_ADDRSTRLEN];
-    uint8_t session[] __attribute__((aligned(16)));
+    void *session; /* behind the connection, in the same block */
 };
 
 /* Takes fd and runs the connection; released() is called when it ends. ERR_NOMEM: fd is still the caller's. On the

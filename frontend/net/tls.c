@@ -38,6 +38,7 @@ static enum err set_load(const struct tls_context *ctx, struct tls_set **out_set
     if (set == NULL) {
         return ERR_NOMEM;
     }
+    set->entries = (struct tls_entry *)(set + 1);
     set->refs = 1;
     for (size_t i = 0; i < ctx->n_certificates; i++) {
         enum err e = tls_load(&ctx->certificates[i], &set->entries[i], why);

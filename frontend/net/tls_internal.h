@@ -23,7 +23,7 @@ struct tls_entry {
 struct tls_set {
     unsigned refs; /* atomic */
     size_t n;
-    struct tls_entry entries[];
+    struct tls_entry *entries; /* behind the set, in the same block */
 };
 
 struct tls_context {
