@@ -21,7 +21,8 @@ struct check_totals {
 struct check_config {
     void (*finding)(void *ctx, const struct check_finding *f);
     void *ctx;
-    bool skip_bodies; /* references only, no checksums of the chunks */
+    bool skip_bodies;       /* references only, no checksums of the chunks */
+    uint64_t applied_index; /* bodies of later entries wait in the log; 0: all entries are applied */
 };
 
 /* One shard's replica. Memory grows with its emails (counts per email and body). Findings are no error: ERR_NOMEM,
