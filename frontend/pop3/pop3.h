@@ -29,7 +29,7 @@ struct pop3_server_config {
     uint32_t auth_failures_max; /* of a connection */
     uint32_t messages_max;      /* of a maildrop: the oldest so many are served */
     uint32_t lock_renew_ms;     /* how often the lease is renewed, also while idle or in the middle of RETR */
-    uint64_t login_ms;          /* from the banner to a login, and between two lines before it */
+    uint64_t login_ms;          /* from the banner to a login */
     uint64_t idle_ms;           /* autologout (RFC 1939, 3: 10 minutes at least) */
 };
 

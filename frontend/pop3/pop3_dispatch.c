@@ -15,7 +15,9 @@ enum err pop3_dispatch(struct pop3_session *s, struct slice line)
     size_t space = slice_find(line, ' ');
     const struct pop3_command *c = pop3_command_find(slice_sub(line, 0, space));
     struct slice args = slice_sub(line, space + 1, line.n);
-    s->active_ms = pop3_session_now_ms(s);
+    if (s->state != POP3_STATE_AUTHORIZATION) {
+        s->active_ms = pop3_session_now_ms(s);
+    }
     if (c == NULL) {
         return pop3_reply_bad(s, "unknown command");
     }

@@ -15,6 +15,8 @@ struct pop3_status pop3_status_of(enum err e)
     case ERR_EXPUNGED:
     case ERR_STALE:
         return (struct pop3_status){"", "the message is gone"};
+    case ERR_PROTOCOL:
+        return (struct pop3_status){"", "protocol violation"};
     case ERR_FULL:
         return (struct pop3_status){temporary, "storage is full"};
     case ERR_OVERLOAD:
@@ -40,7 +42,6 @@ struct pop3_status pop3_status_of(enum err e)
     case OK:
     case ERR_INVAL:
     case ERR_EXISTS:
-    case ERR_PROTOCOL:
     case ERR_NOPARENT:
     case ERR_NONEMPTY:
     case ERR_CHARSET:

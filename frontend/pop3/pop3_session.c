@@ -71,6 +71,7 @@ enum err pop3_session_login(struct pop3_session *s, struct slice user, struct sl
     log_info("pop3.login", "logged in", LOG_STR("user", s->account.name), LOG_STR("ip", conn_peer_ip(s->conn)),
              LOG_U64("messages", s->drop.n), LOG_U64("octets", s->drop.octets));
     pop3_session_enter(s, POP3_STATE_TRANSACTION);
+    s->active_ms = pop3_session_now_ms(s);
     /* The idle timer ticks for the lock; autologout counts ticks (pop3_server.c). */
     conn_set_idle_ms(s->conn, s->cfg->lock_renew_ms);
     return conn_printf(s->conn, "+OK maildrop has %u messages (%llu octets)\r\n", (unsigned)s->drop.n,

@@ -29,7 +29,7 @@ struct pop3_session {
     struct pop3_line line;
     uint32_t errors;
     uint32_t auth_failures;
-    uint64_t active_ms; /* the last command, or the banner */
+    uint64_t active_ms; /* the last command; before the login: the banner */
     char user[256];     /* of USER; "" = none */
     struct account_ref account;
     struct pop3_lock lock;

@@ -118,6 +118,18 @@ static enum err one_line(struct smtp_session *s, bool *out_more)
     return *out_more ? run_line(s, r, slice_make(copy, line.n)) : OK;
 }
 
+/* The idle timer starts again with every byte; a client that sends one a minute meets this. */
+static bool dawdles(struct smtp_session *s, bool unfinished)
+{
+    uint64_t now = smtp_session_mono_ms(s);
+    if (!unfinished) {
+        s->line_ms = 0;
+    } else if (s->line_ms == 0) {
+        s->line_ms = now;
+    }
+    return unfinished && now - s->line_ms > s->cfg->command_ms;
+}
+
 static enum err server_input(struct conn *c, void *session)
 {
     struct smtp_session *s = session;
@@ -128,6 +140,9 @@ static enum err server_input(struct conn *c, void *session)
         if (err == OK && conn_draining(c)) {
             return smtp_reply_close(s, 421, "4.3.2", "shutting down");
         }
+    }
+    if (err == OK && dawdles(s, s->line.skipping || conn_peek(c).n > 0)) {
+        return smtp_reply_close(s, 421, "4.4.2", "timeout, closing");
     }
     return err;
 }

@@ -36,7 +36,8 @@ struct smtp_session {
     enum smtp_role role;
     enum smtp_state state;
     struct smtp_line line;
-    bool extended; /* EHLO or LHLO: pipelining and parameters are in force */
+    uint64_t line_ms; /* since when the client owes the rest of a line; 0: it does not */
+    bool extended;    /* EHLO or LHLO: pipelining and parameters are in force */
     bool authenticated;
     char helo[SMTP_HELO_BYTES_MAX + 1];
     struct account_ref account; /* when authenticated */

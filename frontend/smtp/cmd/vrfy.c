@@ -3,7 +3,7 @@
 static enum err vrfy_run(struct smtp_session *s, struct slice args)
 {
     (void)args;
-    return smtp_reply(s, 252, "2.5.2", "cannot verify, but will take a message and try to deliver it");
+    return smtp_reply(s, 252, "2.0.0", "cannot verify, but will take a message and try to deliver it");
 }
 
 /* RFC 5321, 3.5.3: answered without telling who exists. */

@@ -434,6 +434,23 @@ TEST_F(Pop3Session, LoginsByEveryWay)
     EXPECT_FALSE(ahead.c.tls);
 }
 
+TEST_F(Pop3Session, ALoginThatTakesForeverIsGivenUp)
+{
+    Session s(pop3_proto, &cfg);
+    s.open();
+    for (int i = 0; i < 100 && !s.c.closed; i++) {
+        time.ms += 10000;
+        s.send("CAPA\r\n");
+    }
+    EXPECT_TRUE(s.c.closed);
+    Session in(pop3_proto, &cfg);
+    login(&in);
+    for (int i = 0; i < 100; i++) {
+        time.ms += 10000;
+        EXPECT_EQ(in.send("NOOP\r\n"), "+OK nothing done\r\n");
+    }
+}
+
 TEST_F(Pop3Session, EveryErrorAtLoginKeepsTheClientOut)
 {
     for (int method : {METHOD_POP3_LOCK, METHOD_SELECT, METHOD_FETCH}) {

@@ -604,6 +604,25 @@ TEST_F(SmtpSession, DrainAndTimeoutSayWhy)
     EXPECT_EQ(codes(d.send("EHLO c\r\n")), "250 421");
 }
 
+TEST_F(SmtpSession, ALineByTheByteIsGivenUp)
+{
+    Session s(smtp_proto, &cfg);
+    s.open();
+    s.send("EHLO c\r\n");
+    std::string out;
+    for (int i = 0; i < 100 && !s.c.closed; i++) {
+        time.ms += 10000;
+        out += s.send("N");
+    }
+    EXPECT_EQ(out, "421 4.4.2 timeout, closing\r\n");
+    Session patient(smtp_proto, &cfg);
+    patient.open();
+    for (int i = 0; i < 100; i++) {
+        time.ms += 10000;
+        EXPECT_EQ(code_of(patient.send("NOOP\r\n")), 250);
+    }
+}
+
 TEST_F(SmtpSession, LongLinesAreSkipped)
 {
     Session s(smtp_proto, &cfg);
