@@ -150,12 +150,16 @@ static void on_too_long(struct imap_session *s)
 static enum err on_line(struct imap_session *s)
 {
     struct slice text = buf_slice(&s->frame.text);
+    bool secret = s->state == IMAP_STATE_NOT_AUTHENTICATED;
     enum err e = OK;
     if (s->line != NULL) {
         e = s->line(s, text);
         arena_reset(&s->arena);
     } else if (text.n > 0) {
         imap_dispatch(s, text);
+    }
+    if (secret && s->frame.text.base != NULL) {
+        explicit_bzero(s->frame.text.base, s->frame.text.cap); /* it may have held a password */
     }
     imap_frame_next(&s->frame);
     return e;

@@ -5,28 +5,32 @@
 
 #define ROUNDS_MAX 1000
 
+/* "* 3 EXPUNGE" for each: every one moves the later ones down. */
 enum err imap_report_expunges(struct imap_session *s)
 {
     struct imap_view *v = s->view;
-    uint32_t told = 0; /* each moves the later ones down */
-    for (size_t i = 0; i < v->gone.n && s->out.err == OK; i++) {
-        const struct uidset_run *r = &v->gone.runs[i];
-        uint32_t seq = imap_view_seq(v, (struct imap_uid){r->first}).v - told;
-        uint32_t n = r->last - r->first + 1;
-        told += n;
-        for (; n > 0; n--) {
-            imap_out_str(&s->out, "* ");
-            imap_out_u64(&s->out, seq);
-            imap_out_str(&s->out, " EXPUNGE\r\n");
+    uint32_t told = 0;
+    uint32_t recent = 0;
+    uint32_t uid = 0;
+    struct imap_view_walk walk = {0};
+    while ((uid = uidset_next(&v->gone, uid)) != 0 && s->out.err == OK) {
+        uint32_t seq = imap_view_walk(v, &walk, (struct imap_uid){uid}).v;
+        if (seq > v->told_exists) {
+            break; /* came and went without the client ever hearing of it, and so did those after it */
         }
+        imap_out_str(&s->out, "* ");
+        imap_out_u64(&s->out, seq - told);
+        imap_out_str(&s->out, " EXPUNGE\r\n");
+        recent += uidset_has(&v->recent, uid) ? 1 : 0;
+        told++;
     }
     if (v->gone.n == 0) {
         return OK;
     }
     enum err e = imap_view_drop_gone(v);
-    /* The client counts for itself: after EXPUNGE no EXISTS is due. */
-    v->told_exists = imap_view_exists(v);
-    v->told_recent = imap_view_recent(v);
+    /* The client counts for itself; what is new in the view is still to be told. */
+    v->told_exists -= told;
+    v->told_recent -= recent < v->told_recent ? recent : v->told_recent;
     return e;
 }
 

@@ -27,6 +27,35 @@ static enum err to_numbers(const struct imap_session *s, const struct imap_comma
     return e;
 }
 
+/* RFC 7162, 3.1.10: with MIN or MAX alone, MODSEQ is of these messages only. */
+static enum err narrow_modseq(struct imap_session *s, const struct imap_search *search, const struct uidset *found,
+                              struct arena *arena, uint64_t *io_modseq)
+{
+    if (!search->has_modseq || found->n == 0 || search->want_all || search->want_count ||
+        (!search->want_min && !search->want_max)) {
+        return OK;
+    }
+    Pb__SearchKey key = PB__SEARCH_KEY__INIT;
+    struct uidset ends;
+    struct uidset again;
+    uidset_init(&ends);
+    uidset_init(&again);
+    key.op = PB__SEARCH_KEY__OP__UIDS;
+    enum err e = search->want_min ? uidset_add(&ends, uidset_at(found, 0)) : OK;
+    if (e == OK && search->want_max) {
+        e = uidset_add(&ends, uidset_max(found));
+    }
+    if (e == OK) {
+        e = imap_put_uids(&ends, arena, &key.uids);
+    }
+    if (e == OK) {
+        e = imap_search_uids(s, &key, &again, io_modseq);
+    }
+    uidset_fini(&ends);
+    uidset_fini(&again);
+    return e;
+}
+
 static enum err search_run(struct imap_session *s, struct imap_command *cmd)
 {
     const struct imap_search *search = cmd->args;
@@ -49,6 +78,9 @@ static enum err search_run(struct imap_session *s, struct imap_command *cmd)
     uidset_init(&numbers);
     if (e == OK) {
         e = imap_search_uids(s, search->key, &found, &modseq);
+    }
+    if (e == OK) {
+        e = narrow_modseq(s, search, &found, cmd->arena, &modseq);
     }
     if (e == OK) {
         e = to_numbers(s, cmd, &found, &numbers);
