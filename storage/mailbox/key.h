@@ -32,7 +32,6 @@ enum shard_table {
     SHARD_HANDOFFS = 'h',  /* index(8) shard(4) chunk(2) */
     SHARD_PURGE = 'p',     /* account(8) mailbox(4) */
     SHARD_STAGED = 's',    /* index(8) */
-    SHARD_TOTALS = 'z',
 };
 
 /* Tables of an account, after 'a' account(8). Small hot rows are neighbours. */
