@@ -1,6 +1,6 @@
 /* LMTP from the wire: a whole session on a connection of this file's own, with the input cut into pieces by its first
  * byte. */
-#include "tests/fuzz/smtp_session_fuzz.h"
+#include "tests/fuzz/smtp_session_fuzz.hh"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

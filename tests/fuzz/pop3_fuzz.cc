@@ -7,7 +7,7 @@
 #include "frontend/pop3/pop3_stuff.h"
 #include "proto/base/bytes.h"
 #include "proto/base/log.h"
-#include "tests/unit/frontend/smtp/fake_frontend.h"
+#include "tests/unit/frontend/smtp/fake_frontend.hh"
 
 namespace
 {

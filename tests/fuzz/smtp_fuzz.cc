@@ -1,6 +1,6 @@
 /* SMTP from the wire: the pure parsers against simple oracles, then a whole session of the MX or submission on a
  * connection of this file's own, with the input cut into pieces. The first byte chooses. */
-#include "tests/fuzz/smtp_session_fuzz.h"
+#include "tests/fuzz/smtp_session_fuzz.hh"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

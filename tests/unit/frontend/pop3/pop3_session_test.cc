@@ -1,4 +1,4 @@
-#include "tests/unit/frontend/smtp/fake_frontend.h"
+#include "tests/unit/frontend/smtp/fake_frontend.hh"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 /* What smtp_fuzz and lmtp_fuzz share: oracles for the parsers, and sessions against scripted storage. */
-#ifndef TESTS_FUZZ_SMTP_SESSION_FUZZ_H
-#define TESTS_FUZZ_SMTP_SESSION_FUZZ_H
+#ifndef TESTS_FUZZ_SMTP_SESSION_FUZZ_HH
+#define TESTS_FUZZ_SMTP_SESSION_FUZZ_HH
 
 #include <cstdlib>
 
@@ -10,7 +10,7 @@
 #include "frontend/smtp/smtp_path.h"
 #include "frontend/smtp/smtp_session.h"
 #include "proto/base/log.h"
-#include "tests/unit/frontend/smtp/fake_frontend.h"
+#include "tests/unit/frontend/smtp/fake_frontend.hh"
 
 inline void must(bool x)
 {
@@ -142,4 +142,4 @@ inline void fuzz_session(const struct conn_proto &proto, uint8_t how, slice in)
     must(fake().uploads_open == 0);
 }
 
-#endif /* TESTS_FUZZ_SMTP_SESSION_FUZZ_H */
+#endif /* TESTS_FUZZ_SMTP_SESSION_FUZZ_HH */

@@ -2,8 +2,8 @@
  * instead of those of frontend/net and frontend/session, so that every byte boundary and every storage error can be
  * made to happen. The same sessions run against the real ones in tests/e2e. Include it in exactly one source of a
  * program. */
-#ifndef TESTS_UNIT_FRONTEND_SMTP_FAKE_FRONTEND_H
-#define TESTS_UNIT_FRONTEND_SMTP_FAKE_FRONTEND_H
+#ifndef TESTS_UNIT_FRONTEND_SMTP_FAKE_FRONTEND_HH
+#define TESTS_UNIT_FRONTEND_SMTP_FAKE_FRONTEND_HH
 
 #include <cstdarg>
 #include <cstdio>
@@ -455,4 +455,4 @@ template <class M> std::string pack(const M &m)
     return s;
 }
 
-#endif /* TESTS_UNIT_FRONTEND_SMTP_FAKE_FRONTEND_H */
+#endif /* TESTS_UNIT_FRONTEND_SMTP_FAKE_FRONTEND_HH */
