@@ -104,6 +104,7 @@ class Maildrop(case.ServerCase):
         c = self.wire_pop3()
         token = base64.b64encode(f"\0{self.user}\0{self.server.passwords[self.user]}".encode()).decode()
         self.assertTrue(c.ask(f"AUTH PLAIN {token}").startswith(b"+OK"))
+        self.assertTrue(c.ask("QUIT").startswith(b"+OK"))
         c = self.wire_pop3()
         self.assertTrue(c.ask("AUTH PLAIN").startswith(b"+"))
         self.assertTrue(c.ask(token).startswith(b"+OK"))

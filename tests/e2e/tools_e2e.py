@@ -213,9 +213,9 @@ SyncState *
             if path and "1000.local" not in path and gone < 5:
                 os.rename(path, os.path.join(cur, re.sub(r":2,.*|$", "", name, count=1) + ":2,ST"))
                 gone += 1
-        os.makedirs(os.path.join(store, "Archive", "cur"))
-        os.makedirs(os.path.join(store, "Archive", "new"))
-        os.makedirs(os.path.join(store, "Archive", "tmp"))
+        os.makedirs(os.path.join(store, "Made here", "cur"))
+        os.makedirs(os.path.join(store, "Made here", "new"))
+        os.makedirs(os.path.join(store, "Made here", "tmp"))
         self.sync(rc)
         self.ok(c.select("INBOX"))
         expected = self.MESSAGES - 10 + 2 - gone
@@ -224,7 +224,7 @@ SyncState *
         self.assertTrue(expected <= count <= expected + gone, (count, expected))
         self.assertEqual(len(self.names(store)), count)
         self.assertEqual(len(self.uids(c, "HEADER", "X-Marker", "m-90002")), 1)
-        self.assertTrue(any(b"Archive" in row for row in self.ok(c.list())))
+        self.assertTrue(any(b"Made here" in row for row in self.ok(c.list())))
         modseq = self.ok(c.status("INBOX", "(HIGHESTMODSEQ)"))
 
         # Nothing is left to do: no message moves, and the server's counter does not either.
@@ -238,7 +238,7 @@ SyncState *
 def main():
     wanted = [n for n in ("Curl", "Swaks", "Fetchmail", "Mbsync") if len(sys.argv) < 2 or n.lower() in sys.argv[1:]]
     suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromTestCase(globals()[n]) for n in wanted)
-    result = unittest.TextTestRunner(verbosity=2).run(suite)
+    result = unittest.TextTestRunner(verbosity=2, warnings="ignore").run(suite)
     if result.skipped and result.testsRun == 0:
         return pillarbox.SKIP
     return 0 if result.wasSuccessful() and result.testsRun > 0 else 1

@@ -1,6 +1,7 @@
 """The base of the suites: one server for the tests of a class, with users alice, bob and carol, checked when it stops."""
 
 import imaplib
+import os
 import poplib
 import smtplib
 import socket
@@ -138,8 +139,7 @@ class ServerCase(unittest.TestCase):
 
 def main():
     """Runs the module's tests; exit 77 when the I/O backend that is asked for is refused here."""
-    import os
     if os.environ.get("PB_IO_BACKEND") == "io_uring" and pillarbox.io_uring_refused():
         print(f"skipped: io_uring: {pillarbox.io_uring_refused()}")
         sys.exit(pillarbox.SKIP)
-    unittest.main(module="__main__", verbosity=2)
+    unittest.main(module="__main__", verbosity=2, warnings="ignore")

@@ -153,14 +153,14 @@ class Server:
                 problems.append(f"{p.name} after SIGTERM: {status}")
         problems += self.defects()
         logs = self.logs()
-        self.abandon(keep=bool(problems))
+        self.abandon()
         if problems:
             raise ServerError("\n".join(problems) + "\n--- log ---\n" + logs[-20000:])
 
     def defects(self):
         return [m.group(0) for p in self.processes for m in DEFECT.finditer(p.log())]
 
-    def abandon(self, keep=False):
+    def abandon(self):
         """Kills what runs and removes the folder; for tests that failed already."""
         for p in self.processes:
             p.kill()
@@ -169,7 +169,6 @@ class Server:
             print(f"kept: {self.folder}", file=sys.stderr)
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
-        del keep
 
     def kill9(self):
         """The power goes out for the processes: nothing is drained."""
@@ -185,8 +184,11 @@ class Server:
         return self.start()
 
     def logs(self):
-        return "\n".join(f"[{name}]\n" + open(os.path.join(self.folder, name), errors="replace").read()
-                         for name in sorted(os.listdir(self.folder)) if name.endswith(".log"))
+        out = []
+        for name in sorted(n for n in os.listdir(self.folder) if n.endswith(".log")):
+            with open(os.path.join(self.folder, name), errors="replace") as f:
+                out.append(f"[{name}]\n{f.read()}")
+        return "\n".join(out)
 
     # --- what an operator does ---
 
