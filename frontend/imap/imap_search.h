@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-#define IMAP_SEARCH_KEYS_MAX 4000
+#define IMAP_SEARCH_KEYS_MAX 1000
 
 enum imap_search_kind { IMAP_SEARCH_SEQS, IMAP_SEARCH_UIDS, IMAP_SEARCH_RECENT };
 
