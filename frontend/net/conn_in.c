@@ -36,6 +36,13 @@ static void at_end(struct conn *c, int n)
     }
 }
 
+/* A running command may hold a view of `in` while it waits for something else (storage, the peer's window): then `in`
+ * must not move, and what comes stays in raw. */
+static bool in_still(const struct conn *c)
+{
+    return c->fiber != NULL && (c->waiting & CONN_WAIT_INPUT) == 0;
+}
+
 void conn_in_received(struct conn *c, const uint8_t *p, int n)
 {
     if (n <= 0) {
@@ -58,6 +65,10 @@ void conn_in_received(struct conn *c, const uint8_t *p, int n)
     }
     if (c->waiting == 0) {
         conn_turn_soon(c);
+    }
+    if (in_still(c)) {
+        conn_in_pace(c);
+        return;
     }
     conn_in_refill(c);
     conn_wake(c, CONN_WAIT_INPUT);
@@ -131,6 +142,7 @@ void conn_in_refill(struct conn *c)
 
 struct slice conn_peek(struct conn *c)
 {
+    conn_in_refill(c); /* what came while the command waited for something else */
     return buf_slice(&c->in);
 }
 

@@ -236,6 +236,24 @@ TEST_P(ConnTest, a_reset_while_a_command_sleeps_is_noticed_after_it)
     EXPECT_TRUE(eventually([&] { return server_connections(s.server) == 0; }));
 }
 
+/* APPEND's literal went from the view to storage while more of it arrived. */
+TEST_P(ConnTest, a_view_of_the_input_stays_while_a_command_waits_for_something_else)
+{
+    Server s(GetParam(), {});
+    Client c(s.port());
+    EXPECT_EQ(c.line(), "HELLO");
+    c.send("HOLD 300\r\nECHO first\r\n");
+    for (int i = 0; i < 20; i++) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        c.send("ECHO " + std::string(700, 'x') + "\r\n");
+    }
+    EXPECT_EQ(c.line(), "held still");
+    EXPECT_EQ(c.line(), "first");
+    for (int i = 0; i < 20; i++) {
+        EXPECT_EQ(c.line(), std::string(700, 'x'));
+    }
+}
+
 TEST_P(ConnTest, the_last_reply_survives_unread_input)
 {
     Server s(GetParam(), {});

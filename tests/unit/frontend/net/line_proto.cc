@@ -4,6 +4,7 @@
  *   CHUNKS n k     answers n bytes in writes of k
  *   LIT n          answers "+", reads n bytes with conn_read, answers their count and checksum
  *   HASTY n        the same, but each read waits 200 ms only
+ *   HOLD ms        tells whether a view of the unread input outlives waiting
  *   SLEEP ms       answers "slept" afterwards
  *   NAP ms x       the same, then echoes x (for many at once)
  *   IDLE ms        sets the idle timeout
@@ -122,6 +123,14 @@ static enum err run_line(struct conn *c, const std::string &l)
         char *end;
         fiber_sleep(strtoul(arg.c_str(), &end, 10));
         return conn_printf(c, "slept%s\r\n", end);
+    }
+    if (cmd ==
+        "HOLD") { /* what is a view worth after waiting for something else? The next line, from a view taken before */
+        struct slice view = conn_peek(c);
+        std::string before(reinterpret_cast<const char *>(view.p), view.n);
+        fiber_sleep(strtoul(arg.c_str(), nullptr, 10));
+        std::string after(reinterpret_cast<const char *>(view.p), view.n);
+        return conn_printf(c, "held %s\r\n", before == after && !before.empty() ? "still" : "moved");
     }
     if (cmd == "IDLE") {
         conn_set_idle_ms(c, strtoul(arg.c_str(), nullptr, 10));
