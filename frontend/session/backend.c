@@ -9,7 +9,7 @@
 #include "proto/base/metrics.h"
 #include "proto/base/rng.h"
 
-#define RETRY_FIRST_MS 10
+#define RETRY_FIRST_MS UINT64_C(10)
 #define RETRY_MAX_MS 500
 #define TIMEOUT_DEFAULT_MS 30000
 #define INFLIGHT_DEFAULT 4096
