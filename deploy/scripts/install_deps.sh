@@ -35,8 +35,9 @@ add_backports() {
     uri=$(awk '/^URIs:/{u=$2} /^Suites:/ && / bookworm( |$)/{s=1} /^$/{if(s)exit; u=""} END{print u}' "$src")
     signed=$(awk '/^Signed-By:/{print $2; exit}' "$src")
   else
+    # Either of them may be missing, which is no reason to stop here.
     uri=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
-      sed -nE 's/^deb +(\[[^]]*\] +)?([^ ]+) +bookworm +.*/\2/p' | head -n 1)
+      sed -nE 's/^deb +(\[[^]]*\] +)?([^ ]+) +bookworm +.*/\2/p' | head -n 1 || true)
     signed=/usr/share/keyrings/debian-archive-keyring.gpg
   fi
   if [ -z "$uri" ]; then
