@@ -121,13 +121,13 @@ static bool wants_more(const struct scan_pass *p)
 
 /* --- header blocks --- */
 
-/* "Name: " and the value decoded, or the line as it is when it is no field. */
+/* The name, the colon and the value decoded, or the line when it is no field. */
 static enum err put_field(struct scan_pass *p, struct slice field, struct slice value)
 {
     enum err e = OK;
     if (field.n > 0) {
         e = put(p, field);
-        e = e == OK ? put(p, slice_str(": ")) : e;
+        e = e == OK ? put(p, slice_str(":")) : e;
     }
     if (e == OK) {
         e = search_value_text(p->s, value, put, p);
