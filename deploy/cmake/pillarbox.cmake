@@ -36,6 +36,7 @@ elseif(PB_SANITIZE STREQUAL "thread")
   set(san -fsanitize=thread)
 endif()
 if(PB_SANITIZE)
+  list(APPEND PB_WARNINGS -Wno-maybe-uninitialized) # gcc's analysis is wrong about instrumented code
   target_compile_options(pb_flags INTERFACE ${san})
   target_link_options(pb_flags INTERFACE ${san})
   target_compile_definitions(pb_flags INTERFACE PB_SANITIZE_${PB_SANITIZE})
