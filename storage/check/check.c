@@ -140,7 +140,7 @@ static enum err check_accounts(struct check_run *r)
 {
     uint64_t at = 0;
     for (;;) {
-        struct account_id id;
+        struct account_id id = {0};
         enum err e = next_account(r, at, &id.v);
         if (e == ERR_NOTFOUND) {
             return OK;
