@@ -13,6 +13,9 @@
 
 #define CACHE_BYTES ((size_t)64 * 1024 * 1024)
 #define URLS_MAX 16
+/* A sole voter's log serves nobody; it only delays the deletion of dead bodies. */
+#define SOLE_LOG_ENTRIES 256
+#define SOLE_LOG_BYTES ((uint64_t)4 << 20)
 #define WATERMARK_PERCENT 95 /* of the map, as replication's watermark */
 
 METRIC_COUNTER_L(metric_reads, "pillarbox_rpc_requests_total", "RPC requests received", "kind=\"read\"");
@@ -146,6 +149,8 @@ static enum err store_open(struct node *n, const struct node_config *cfg, struct
     struct volume_config vc = {.kv = n->kv,
                                .clock = n->clock,
                                .rng = n->rng,
+                               .log_entries_max = SOLE_LOG_ENTRIES,
+                               .log_bytes_max = SOLE_LOG_BYTES,
                                .dead_retention_ms = cfg->dead_retention_ms,
                                .reserve_bytes = cfg->reserve_bytes,
                                .disk_free = disk_free,
