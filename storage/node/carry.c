@@ -7,6 +7,7 @@
 #include "proto/schema/op.pb-c.h"
 
 #define OP_BYTES_MAX (512 * 1024)
+#define QUOTA_WAIT_MS (24 * 3600 * UINT64_C(1000))
 
 METRIC_COUNTER_L(metric_delivered, "pillarbox_handoffs_total", "Handoffs between shards", "result=\"delivered\"");
 METRIC_COUNTER_L(metric_refused, "pillarbox_handoffs_total", "Handoffs between shards", "result=\"refused\"");
@@ -182,6 +183,13 @@ static bool temporary(enum err e)
            e == ERR_IO || e == ERR_OVERLOAD || e == ERR_SHUTDOWN || e == ERR_CLOSED;
 }
 
+/* A full mailbox may be emptied: the handoff is tried for a day, as a queue would. */
+static bool worth_waiting(const struct carrying *c, enum err e)
+{
+    uint64_t now = clock_wall_ms(c->node->clock);
+    return temporary(e) || (e == ERR_QUOTA && now < c->due.entry_ms + QUOTA_WAIT_MS);
+}
+
 /* Says which recipients were finally refused: their mail was accepted, so an operator must be able to find it. */
 static void refusals_log(const struct carrying *c, enum err status)
 {
@@ -218,7 +226,7 @@ static enum err deliver(struct carrying *c)
                                  .body = buf_slice(&c->body)};
     buf_reset(&c->result);
     e = propose_wait(c->node, &spec, &c->result);
-    if (temporary(e)) {
+    if (worth_waiting(c, e)) {
         return e;
     }
     refusals_log(c, e);
