@@ -75,7 +75,7 @@ static void shard_pass(struct courier *c, uint32_t number)
     bool left = false;
     enum err e = carry_handoffs(c->node, (struct shard_id){number}, &left);
     if (e != OK || left) {
-        if (e != OK && e != ERR_UNAVAILABLE) {
+        if (e != OK && e != ERR_UNAVAILABLE && e != ERR_QUOTA) {
             log_warn("courier.retry", "handoffs wait for the next try", LOG_U64("shard", number), LOG_ERR(e));
         }
         pthread_mutex_lock(&c->lock);
