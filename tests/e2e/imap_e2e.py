@@ -119,6 +119,7 @@ class Messages(case.ServerCase):
         self.ok(c.store("1:3", "+FLAGS", r"(\Deleted)"))
         self.ok(c.uid("EXPUNGE", str(uids[1])))
         self.assertEqual(self.uids(c), [uids[0], uids[2], uids[3]])
+        self.assertEqual(c.response("EXPUNGE")[1], [b"2"])
         self.assertEqual(self.ok(c.expunge()), [b"1", b"1"])
         self.assertEqual(self.uids(c), [uids[3]])
 

@@ -8,7 +8,7 @@ import mail
 
 
 class Wire(case.ServerCase):
-    settings = {"imap.errors_max": "10"}
+    settings = {"imap.errors_max": "10", "imap.login_timeout": "3 s"}
 
     def test_a_session_that_comes_one_octet_at_a_time_works(self):
         c = self.wire_imap()
