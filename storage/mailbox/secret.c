@@ -34,6 +34,8 @@ enum err secret_put(const struct store *s, struct account_id a, const struct sec
     put_le64(p, v->version);
     put_le16(p + 8, (uint16_t)v->name.n);
     memcpy(p + HEAD_BYTES, v->name.p, v->name.n);
-    memcpy(p + HEAD_BYTES + v->name.n, v->credentials.p, v->credentials.n);
+    if (v->credentials.n > 0) {
+        memcpy(p + HEAD_BYTES + v->name.n, v->credentials.p, v->credentials.n);
+    }
     return OK;
 }

@@ -2,7 +2,8 @@
 
 using namespace shard_test;
 
-namespace {
+namespace
+{
 
 constexpr uint64_t kAlice = 11;
 constexpr uint64_t kBob = 12;
@@ -15,7 +16,10 @@ class Deliver : public ::testing::Test
         ASSERT_EQ(OK, s.create_account(kAlice));
         ASSERT_EQ(OK, s.create_account(kBob));
     }
-    void TearDown() override { EXPECT_EQ("", s.check()); }
+    void TearDown() override
+    {
+        EXPECT_EQ("", s.check());
+    }
     Shard s;
 };
 

@@ -1,4 +1,5 @@
-/* Thousands of random operations on the store and on plain C++ maps, compared after each; a client that follows by SYNC alone must see the same. */
+/* Thousands of random operations on the store and on plain C++ maps, compared after each; a client that follows by SYNC
+ * alone must see the same. */
 #include <algorithm>
 #include <memory>
 #include <set>
@@ -7,13 +8,17 @@
 
 using namespace shard_test;
 
-namespace {
+namespace
+{
 
 struct ModelMessage {
     int mail;
     uint64_t flags;
     std::set<std::string> keywords;
-    bool operator==(const ModelMessage &o) const { return mail == o.mail && flags == o.flags && keywords == o.keywords; }
+    bool operator==(const ModelMessage &o) const
+    {
+        return mail == o.mail && flags == o.flags && keywords == o.keywords;
+    }
 };
 
 struct ModelMailbox {
@@ -45,7 +50,10 @@ class Model
         }
     }
 
-    uint64_t pick(uint64_t n) { return rng_below(&rng, n); }
+    uint64_t pick(uint64_t n)
+    {
+        return rng_below(&rng, n);
+    }
 
     void adopt(const std::string &name)
     {
@@ -147,7 +155,8 @@ class Model
         int mode = static_cast<int>(pick(3));
         uint64_t flags = pick(32);
         std::set<std::string> k = any_keywords();
-        Result r = s.store(account, s.mailbox_id(account, name), uids(u), mode, flags, std::vector<std::string>(k.begin(), k.end()));
+        Result r = s.store(account, s.mailbox_id(account, name), uids(u), mode, flags,
+                           std::vector<std::string>(k.begin(), k.end()));
         ASSERT_EQ(OK, r.status);
         std::vector<uint32_t> met;
         for (uint32_t uid : u) {
@@ -366,16 +375,32 @@ class Model
     void step()
     {
         switch (pick(16)) {
-        case 0: case 1: case 2: return op_append();
-        case 3: return op_deliver();
-        case 4: case 5: case 6: return op_store();
-        case 7: case 8: return op_expunge();
-        case 9: return op_copy_or_move(false);
-        case 10: case 11: return op_copy_or_move(true);
-        case 12: return op_create();
-        case 13: return op_delete();
-        case 14: return op_rename();
-        default: return op_recent();
+        case 0:
+        case 1:
+        case 2:
+            return op_append();
+        case 3:
+            return op_deliver();
+        case 4:
+        case 5:
+        case 6:
+            return op_store();
+        case 7:
+        case 8:
+            return op_expunge();
+        case 9:
+            return op_copy_or_move(false);
+        case 10:
+        case 11:
+            return op_copy_or_move(true);
+        case 12:
+            return op_create();
+        case 13:
+            return op_delete();
+        case 14:
+            return op_rename();
+        default:
+            return op_recent();
         }
     }
 
@@ -447,7 +472,8 @@ class Model
         }
     }
 
-    /* Applies what SYNC says to what the client had. Sometimes it does not look, so that several changes come together. */
+    /* Applies what SYNC says to what the client had. Sometimes it does not look, so that several changes come together.
+     */
     void follow(const std::string &name, uint64_t id)
     {
         if (pick(3) == 0) {
@@ -480,7 +506,8 @@ class Model
                 EXPECT_EQ(1u, c.messages.count(changed[i]));
                 const uint8_t *mine = (flags[i] & FLAG_OVERFLOW) != 0 ? over : nullptr;
                 over += mine != nullptr ? 24 : 0;
-                c.messages[changed[i]] = {flags[i] & FLAG_SYSTEM_MASK, names_of(flags[i], mine, y->keywords, y->n_keywords)};
+                c.messages[changed[i]] = {flags[i] & FLAG_SYSTEM_MASK,
+                                          names_of(flags[i], mine, y->keywords, y->n_keywords)};
             }
         }
         read_new_flags(c, id, y->full ? std::vector<uint32_t>() : uid_list(str(y->new_uids)), y->full);

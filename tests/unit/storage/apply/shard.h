@@ -1,4 +1,5 @@
-/* A shard without Raft: entries go straight to the state machine with positions made by hand, bodies are stored as the volume would. */
+/* A shard without Raft: entries go straight to the state machine with positions made by hand, bodies are stored as the
+ * volume would. */
 #ifndef TESTS_UNIT_STORAGE_APPLY_SHARD_H
 #define TESTS_UNIT_STORAGE_APPLY_SHARD_H
 
@@ -28,7 +29,8 @@
 #include "storage/method/method_run.h"
 #include "storage/method/pop3_locks.h"
 
-namespace shard_test {
+namespace shard_test
+{
 
 struct Mail {
     std::string raw;
@@ -54,8 +56,8 @@ inline Mail make_mail(const std::string &raw)
 inline Mail simple_mail(int n, const std::string &body = "Hello.\r\n", const std::string &extra = "")
 {
     return make_mail("From: sender@example.org\r\nTo: alice@example.test\r\nSubject: number " + std::to_string(n) +
-                     "\r\nMessage-ID: <m" + std::to_string(n) + "@example.org>\r\nDate: Mon, 3 Nov 2025 10:00:00 +0100\r\n" +
-                     extra + "\r\n" + body);
+                     "\r\nMessage-ID: <m" + std::to_string(n) +
+                     "@example.org>\r\nDate: Mon, 3 Nov 2025 10:00:00 +0100\r\n" + extra + "\r\n" + body);
 }
 
 inline ProtobufCBinaryData bin(const std::string &s)
@@ -144,7 +146,9 @@ struct Result {
 /* Owns an unpacked message. */
 template <class T> struct Message {
     T *m;
-    explicit Message(T *p) : m(p) {}
+    explicit Message(T *p) : m(p)
+    {
+    }
     ~Message()
     {
         if (m != nullptr) {
@@ -152,11 +156,15 @@ template <class T> struct Message {
         }
     }
     Message(const Message &) = delete;
-    T *operator->() const { return m; }
+    T *operator->() const
+    {
+        return m;
+    }
 };
 
 #define UNPACK(type, lower, r)                                                                                         \
-    shard_test::Message<type>(lower##__unpack(nullptr, (r).bytes.size(), reinterpret_cast<const uint8_t *>((r).bytes.data())))
+    shard_test::Message<type>(                                                                                         \
+        lower##__unpack(nullptr, (r).bytes.size(), reinterpret_cast<const uint8_t *>((r).bytes.data())))
 
 struct Options {
     const char *request_id = nullptr; /* 16 bytes; fresh when null */
@@ -217,7 +225,8 @@ class Shard
     }
 
     /* One entry in a transaction of the caller's. */
-    enum err apply_in(struct kv_txn *t, const struct entry_head &h, const std::string &op, const std::string &body, struct buf *out)
+    enum err apply_in(struct kv_txn *t, const struct entry_head &h, const std::string &op, const std::string &body,
+                      struct buf *out)
     {
         std::string data(ENTRY_HEAD_BYTES, '\0');
         entry_head_encode(&h, reinterpret_cast<uint8_t *>(&data[0]));
@@ -229,10 +238,12 @@ class Shard
             }
         }
         struct repl_position pos = {index, term};
-        return bound.apply(bound.ctx, t, pos, slice_make(data.data(), data.size()), static_cast<uint32_t>(body.size()), out);
+        return bound.apply(bound.ctx, t, pos, slice_make(data.data(), data.size()), static_cast<uint32_t>(body.size()),
+                           out);
     }
 
-    Result apply_head(const struct entry_head &h, const std::string &op, const std::string &body = "", bool commit = true)
+    Result apply_head(const struct entry_head &h, const std::string &op, const std::string &body = "",
+                      bool commit = true)
     {
         Result r;
         struct kv_txn *t = nullptr;
@@ -261,7 +272,8 @@ class Shard
         return r;
     }
 
-    Result apply(enum method m, const ProtobufCMessage *op, uint64_t account, const std::string &body = "", const Options &o = {})
+    Result apply(enum method m, const ProtobufCMessage *op, uint64_t account, const std::string &body = "",
+                 const Options &o = {})
     {
         struct entry_head h = head_of(m, account, o);
         now_ms += 1;
@@ -305,8 +317,8 @@ class Shard
         return r;
     }
 
-    enum err precheck(enum method m, const ProtobufCMessage *op, uint64_t account, uint32_t attach, const Options &o, bool *done,
-                      std::string *result)
+    enum err precheck(enum method m, const ProtobufCMessage *op, uint64_t account, uint32_t attach, const Options &o,
+                      bool *done, std::string *result)
     {
         struct kv_txn *t = nullptr;
         struct buf out;
@@ -316,7 +328,8 @@ class Shard
         std::string bytes = packed(op);
         buf_init(&out, 1 << 20);
         EXPECT_EQ(OK, kv_begin(kv, false, &t));
-        enum err e = storage_precheck(t, prefix, &h, slice_make(bytes.data(), bytes.size()), attach, &grows, done, &out);
+        enum err e =
+            storage_precheck(t, prefix, &h, slice_make(bytes.data(), bytes.size()), attach, &grows, done, &out);
         kv_abort(t);
         if (result != nullptr) {
             result->assign(reinterpret_cast<const char *>(buf_slice(&out).p), out.len);
@@ -430,7 +443,8 @@ class Shard
         return apply(METHOD_APPEND, &op.base, id, mail.raw, o);
     }
 
-    Result deliver(const std::vector<uint64_t> &accounts, const Mail &mail, const Options &o = {}, const std::string &mailbox = "")
+    Result deliver(const std::vector<uint64_t> &accounts, const Mail &mail, const Options &o = {},
+                   const std::string &mailbox = "")
     {
         Pb__OpDeliver op = PB__OP_DELIVER__INIT;
         Pb__BodySource body = PB__BODY_SOURCE__INIT;
@@ -495,7 +509,8 @@ class Shard
         return apply(METHOD_STORE, &op.base, id, "", o);
     }
 
-    Result expunge(uint64_t id, uint64_t mailbox, const std::string &set, bool only_deleted = false, uint64_t pop3_term = 0)
+    Result expunge(uint64_t id, uint64_t mailbox, const std::string &set, bool only_deleted = false,
+                   uint64_t pop3_term = 0)
     {
         Pb__OpExpunge op = PB__OP_EXPUNGE__INIT;
         op.account = id;
@@ -506,8 +521,8 @@ class Shard
         return apply(METHOD_EXPUNGE, &op.base, id);
     }
 
-    Result copy(uint64_t id, uint64_t mailbox, const std::string &set, const std::string &to, const std::string &copy_id = "",
-                bool last = false, bool undo = false)
+    Result copy(uint64_t id, uint64_t mailbox, const std::string &set, const std::string &to,
+                const std::string &copy_id = "", bool last = false, bool undo = false)
     {
         Pb__OpCopy op = PB__OP_COPY__INIT;
         op.account = id;
@@ -536,6 +551,15 @@ class Shard
         op.account = account;
         op.mailbox = mailbox;
         return apply(METHOD_PURGE, &op.base, account);
+    }
+
+    /* Chunks of a staged body, as the volume stores them. */
+    void put_staged(uint64_t at, const std::string &bytes, uint64_t off = 0)
+    {
+        struct kv_txn *t = nullptr;
+        ASSERT_EQ(OK, kv_begin(kv, true, &t));
+        ASSERT_EQ(OK, body_write(t, get_be32(prefix), at, 0, off, slice_make(bytes.data(), bytes.size())));
+        ASSERT_EQ(OK, kv_commit(t));
     }
 
     bool purge_due(uint64_t *account, uint64_t *mailbox)
@@ -588,8 +612,8 @@ class Shard
         return m->info->mailbox;
     }
 
-    Result fetch(uint64_t id, uint64_t mailbox, const std::string &set, uint32_t columns, uint32_t from = 0, uint32_t max_bytes = 0,
-                 uint64_t changed_since = 0)
+    Result fetch(uint64_t id, uint64_t mailbox, const std::string &set, uint32_t columns, uint32_t from = 0,
+                 uint32_t max_bytes = 0, uint64_t changed_since = 0)
     {
         Pb__ReadFetch q = PB__READ_FETCH__INIT;
         q.account = id;

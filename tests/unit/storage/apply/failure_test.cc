@@ -1,0 +1,378 @@
+/* Every operation with the Nth store operation or allocation failing: nothing has changed then, and doing it again
+ * gives what an undisturbed replica got. */
+#include <functional>
+
+#include "tests/unit/storage/apply/shard.h"
+
+using namespace shard_test;
+
+namespace
+{
+
+constexpr uint64_t kAlice = 11;
+
+/* An entry to be applied. */
+struct Entry {
+    enum method method;
+    std::string op;
+    uint64_t account;
+    std::string body;
+};
+
+/* The same state each time. */
+void set_up(Shard &s)
+{
+    ASSERT_EQ(OK, s.create_account(kAlice));
+    ASSERT_EQ(OK, s.create_account(12));
+    ASSERT_EQ(OK, s.create(kAlice, "Work/a").status);
+    ASSERT_EQ(OK, s.create(kAlice, "Old").status);
+    ASSERT_EQ(OK, s.append(kAlice, "Old", simple_mail(50)).status);
+    for (int i = 1; i <= 6; i++) {
+        std::vector<std::string> keywords;
+        for (int k = 0; k < 11; k++) {
+            keywords.push_back("k" + std::to_string(i * 11 + k));
+        }
+        ASSERT_EQ(OK, s.append(kAlice, "INBOX", simple_mail(i), FLAG_DELETED, keywords).status);
+    }
+    uint64_t inbox = s.mailbox_id(kAlice, "INBOX");
+    ASSERT_EQ(OK, s.store(kAlice, inbox, uids({2, 3}), 1, FLAG_SEEN).status);
+    ASSERT_EQ(OK, s.copy(kAlice, inbox, uids({1, 2}), "Work", std::string(16, 'c')).status);
+    ASSERT_EQ(OK, s.remove(kAlice, "Old").status);
+    Pb__OpStageBegin begin = PB__OP_STAGE_BEGIN__INIT;
+    begin.account = kAlice;
+    begin.size = static_cast<uint32_t>(simple_mail(9).raw.size());
+    s.index = 100;
+    ASSERT_EQ(OK, s.apply(METHOD_STAGE_BEGIN, &begin.base, kAlice).status);
+    s.put_staged(100, simple_mail(9).raw);
+    s.index = 200;
+}
+
+void set_up_directory(Shard &s)
+{
+    Pb__OpDomainSet d = PB__OP_DOMAIN_SET__INIT;
+    d.name = const_cast<char *>("example.test");
+    ASSERT_EQ(OK, s.apply(METHOD_DOMAIN_SET, &d.base, 0).status);
+    Pb__OpDirAccountAdd a = PB__OP_DIR_ACCOUNT_ADD__INIT;
+    a.name = const_cast<char *>("alice@example.test");
+    a.shards = 4;
+    ASSERT_EQ(OK, s.apply(METHOD_DIR_ACCOUNT_ADD, &a.base, 0).status);
+}
+
+/* The entry's head and body, the same for every replica and attempt. */
+struct Attempt {
+    struct entry_head head;
+    Entry entry;
+    Result operator()(Shard &s) const
+    {
+        return s.apply_head(head, entry.op, entry.body);
+    }
+};
+
+using Fault = std::function<void(Shard &, uint64_t)>;
+
+void fail_each(uint32_t shard, const Entry &entry, const Fault &arm, const std::function<bool()> &fired,
+               enum err expected)
+{
+    Shard clean(shard);
+    Shard hurt(shard);
+    shard == 0 ? set_up_directory(clean) : set_up(clean);
+    shard == 0 ? set_up_directory(hurt) : set_up(hurt);
+    Options o;
+    Attempt attempt = {clean.head_of(entry.method, entry.account, o), entry};
+    Result want = attempt(clean);
+    ASSERT_EQ(OK, want.error);
+    ASSERT_EQ(OK, want.status) << entry.method;
+    auto before = hurt.state();
+    bool done = false;
+    for (uint64_t n = 1; n < 5000 && !done; n++) {
+        arm(hurt, n);
+        Result got = attempt(hurt);
+        bool hit = fired();
+        arm(hurt, 0);
+        if (got.error == OK) {
+            EXPECT_FALSE(hit) << "a failure was swallowed at " << n << " of method " << entry.method;
+            EXPECT_EQ(want.status, got.status);
+            EXPECT_EQ(want.bytes, got.bytes);
+            done = true;
+        } else {
+            ASSERT_EQ(expected, got.error) << n << " of method " << entry.method;
+            ASSERT_EQ(before, hurt.state());
+        }
+    }
+    EXPECT_TRUE(done);
+    EXPECT_EQ(clean.state(), hurt.state());
+    EXPECT_EQ("", hurt.check());
+}
+
+template <class T> std::string pack(const T &m)
+{
+    return packed(&m.base);
+}
+
+std::vector<Entry> shard_entries()
+{
+    Shard s;
+    set_up(s);
+    uint64_t inbox = s.mailbox_id(kAlice, "INBOX");
+    uint64_t old = 0;
+    for (uint64_t id = 1; id < 20; id++) {
+        uint64_t account;
+        if (s.purge_due(&account, &old)) {
+            break;
+        }
+    }
+    std::vector<Entry> e;
+    static Mail m = simple_mail(9);
+    static std::string set;
+    set = uid_range(1, 6);
+    Pb__BodySource body = PB__BODY_SOURCE__INIT;
+    body.size = static_cast<uint32_t>(m.raw.size());
+
+    Pb__Recipient r1 = PB__RECIPIENT__INIT;
+    Pb__Recipient r2 = PB__RECIPIENT__INIT;
+    Pb__Recipient *rs[] = {&r1, &r2};
+    Pb__Handoff h = PB__HANDOFF__INIT;
+    Pb__Handoff *hs[] = {&h};
+    r1.account = kAlice;
+    r2.account = 12;
+    h.shard = 9;
+    h.recipients = rs;
+    h.n_recipients = 2;
+    Pb__OpDeliver deliver = PB__OP_DELIVER__INIT;
+    deliver.recipients = rs;
+    deliver.n_recipients = 2;
+    deliver.handoffs = hs;
+    deliver.n_handoffs = 1;
+    deliver.body = &body;
+    deliver.record = bin(m.record);
+    e.push_back({METHOD_DELIVER, pack(deliver), kAlice, m.raw});
+
+    static char kw[] = "$New";
+    char *kws[] = {kw};
+    Pb__OpAppend append = PB__OP_APPEND__INIT;
+    append.account = kAlice;
+    append.mailbox = const_cast<char *>("Work/a");
+    append.body = &body;
+    append.record = bin(m.record);
+    append.keywords = kws;
+    append.n_keywords = 1;
+    e.push_back({METHOD_APPEND, pack(append), kAlice, m.raw});
+    body.staged_index = 100;
+    e.push_back({METHOD_APPEND, pack(append), kAlice, ""});
+
+    Pb__OpStore store = PB__OP_STORE__INIT;
+    store.account = kAlice;
+    store.mailbox = inbox;
+    store.uids = bin(set);
+    store.mode = PB__OP_STORE__MODE__REPLACE;
+    store.flags = FLAG_FLAGGED;
+    store.keywords = kws;
+    store.n_keywords = 1;
+    e.push_back({METHOD_STORE, pack(store), kAlice, ""});
+
+    Pb__OpExpunge expunge = PB__OP_EXPUNGE__INIT;
+    expunge.account = kAlice;
+    expunge.mailbox = inbox;
+    expunge.uids = bin(set);
+    expunge.only_deleted = true;
+    e.push_back({METHOD_EXPUNGE, pack(expunge), kAlice, ""});
+
+    Pb__OpCopy copy = PB__OP_COPY__INIT;
+    copy.account = kAlice;
+    copy.mailbox = inbox;
+    copy.uids = bin(set);
+    copy.to = const_cast<char *>("Work/a");
+    e.push_back({METHOD_COPY, pack(copy), kAlice, ""});
+    static std::string id(16, 'c');
+    copy.copy_id = bin(id);
+    copy.to = const_cast<char *>("Work");
+    e.push_back({METHOD_COPY, pack(copy), kAlice, ""});
+    copy.undo = true;
+    e.push_back({METHOD_COPY, pack(copy), kAlice, ""});
+
+    Pb__OpMove move = PB__OP_MOVE__INIT;
+    move.account = kAlice;
+    move.mailbox = inbox;
+    move.uids = bin(set);
+    move.to = const_cast<char *>("Work/a");
+    e.push_back({METHOD_MOVE, pack(move), kAlice, ""});
+
+    Pb__OpMailboxCreate create = PB__OP_MAILBOX_CREATE__INIT;
+    create.account = kAlice;
+    create.name = const_cast<char *>("x/y/z");
+    e.push_back({METHOD_MAILBOX_CREATE, pack(create), kAlice, ""});
+    Pb__OpMailboxDelete del = PB__OP_MAILBOX_DELETE__INIT;
+    del.account = kAlice;
+    del.name = const_cast<char *>("Work");
+    e.push_back({METHOD_MAILBOX_DELETE, pack(del), kAlice, ""});
+    Pb__OpMailboxRename rename = PB__OP_MAILBOX_RENAME__INIT;
+    rename.account = kAlice;
+    rename.from = const_cast<char *>("Work");
+    rename.to = const_cast<char *>("q/r");
+    e.push_back({METHOD_MAILBOX_RENAME, pack(rename), kAlice, ""});
+    rename.from = const_cast<char *>("INBOX");
+    e.push_back({METHOD_MAILBOX_RENAME, pack(rename), kAlice, ""});
+    Pb__OpMailboxSubscribe sub = PB__OP_MAILBOX_SUBSCRIBE__INIT;
+    sub.account = kAlice;
+    sub.name = const_cast<char *>("Work");
+    sub.subscribed = true;
+    e.push_back({METHOD_MAILBOX_SUBSCRIBE, pack(sub), kAlice, ""});
+    Pb__OpRecentClaim recent = PB__OP_RECENT_CLAIM__INIT;
+    recent.account = kAlice;
+    recent.mailbox = inbox;
+    e.push_back({METHOD_RECENT_CLAIM, pack(recent), kAlice, ""});
+
+    Pb__OpAccountCreate acct = PB__OP_ACCOUNT_CREATE__INIT;
+    acct.account = 20;
+    acct.name = const_cast<char *>("new@example.test");
+    e.push_back({METHOD_ACCOUNT_CREATE, pack(acct), 20, ""});
+    Pb__OpAccountCreateMany many = PB__OP_ACCOUNT_CREATE_MANY__INIT;
+    Pb__OpAccountCreate *accts[] = {&acct};
+    many.accounts = accts;
+    many.n_accounts = 1;
+    e.push_back({METHOD_ACCOUNT_CREATE_MANY, pack(many), 0, ""});
+    Pb__OpAccountRemove gone = PB__OP_ACCOUNT_REMOVE__INIT;
+    gone.account = kAlice;
+    e.push_back({METHOD_ACCOUNT_REMOVE, pack(gone), kAlice, ""});
+    Pb__OpCredentialsSet cred = PB__OP_CREDENTIALS_SET__INIT;
+    cred.account = kAlice;
+    e.push_back({METHOD_CREDENTIALS_SET, pack(cred), kAlice, ""});
+    Pb__OpQuotaSet quota = PB__OP_QUOTA_SET__INIT;
+    quota.account = kAlice;
+    e.push_back({METHOD_QUOTA_SET, pack(quota), kAlice, ""});
+
+    Pb__OpStageBegin begin = PB__OP_STAGE_BEGIN__INIT;
+    begin.account = kAlice;
+    begin.size = 200000;
+    e.push_back({METHOD_STAGE_BEGIN, pack(begin), kAlice, ""});
+    Pb__OpStageAbort abort_op = PB__OP_STAGE_ABORT__INIT;
+    abort_op.account = kAlice;
+    abort_op.staged_index = 100;
+    e.push_back({METHOD_STAGE_ABORT, pack(abort_op), kAlice, ""});
+    Pb__OpPurge purge = PB__OP_PURGE__INIT;
+    purge.account = kAlice;
+    purge.mailbox = old;
+    e.push_back({METHOD_PURGE, pack(purge), kAlice, ""});
+    return e;
+}
+
+std::vector<Entry> directory_entries()
+{
+    std::vector<Entry> e;
+    Pb__OpDomainSet d = PB__OP_DOMAIN_SET__INIT;
+    d.name = const_cast<char *>("other.test");
+    e.push_back({METHOD_DOMAIN_SET, pack(d), 0, ""});
+    Pb__OpDirAccountAdd a = PB__OP_DIR_ACCOUNT_ADD__INIT;
+    a.name = const_cast<char *>("bob@example.test");
+    a.shards = 4;
+    e.push_back({METHOD_DIR_ACCOUNT_ADD, pack(a), 0, ""});
+    Pb__OpDirAccountAddMany m = PB__OP_DIR_ACCOUNT_ADD_MANY__INIT;
+    char n1[] = "x1@example.test";
+    char n2[] = "alice@example.test";
+    char *names[] = {n1, n2};
+    m.names = names;
+    m.n_names = 2;
+    m.shards = 4;
+    e.push_back({METHOD_DIR_ACCOUNT_ADD_MANY, pack(m), 0, ""});
+    Pb__OpDirAccountRemove r = PB__OP_DIR_ACCOUNT_REMOVE__INIT;
+    r.name = n2;
+    e.push_back({METHOD_DIR_ACCOUNT_REMOVE, pack(r), 0, ""});
+    Pb__OpAliasSet al = PB__OP_ALIAS_SET__INIT;
+    al.address = const_cast<char *>("team@example.test");
+    al.targets = names;
+    al.n_targets = 2;
+    e.push_back({METHOD_ALIAS_SET, pack(al), 0, ""});
+    return e;
+}
+
+void fail_all(const Fault &arm, const std::function<bool()> &fired, enum err expected)
+{
+    for (const Entry &e : shard_entries()) {
+        fail_each(1, e, arm, fired, expected);
+    }
+    for (const Entry &e : directory_entries()) {
+        fail_each(0, e, arm, fired, expected);
+    }
+}
+
+TEST(Failure, a_full_store_changes_nothing)
+{
+    struct kv_mem_faults *faults = nullptr;
+    bool armed = false;
+    fail_all(
+        [&](Shard &s, uint64_t n) {
+            faults = kv_mem_faults(s.kv);
+            armed = n != 0;
+            faults->put_full_nth = n;
+        },
+        [&] { return armed && faults->put_full_nth == 0; }, ERR_FULL);
+}
+
+TEST(Failure, a_corrupt_read_stops_instead_of_becoming_an_answer)
+{
+    struct kv_mem_faults *faults = nullptr;
+    bool armed = false;
+    fail_all(
+        [&](Shard &s, uint64_t n) {
+            faults = kv_mem_faults(s.kv);
+            armed = n != 0;
+            faults->get_corrupt_nth = n;
+        },
+        [&] { return armed && faults->get_corrupt_nth == 0; }, ERR_CORRUPT);
+}
+
+TEST(Failure, a_failed_allocation_changes_nothing)
+{
+    fail_all([](Shard &, uint64_t n) { mem_fail_nth(n); }, [] { return mem_fail_fired() != 0; }, ERR_NOMEM);
+}
+
+TEST(Failure, every_write_method_has_an_operation)
+{
+    Shard s;
+    std::vector<enum method> all = {
+#define METHOD_NUMBER(NAME, name, number, req, rep) METHOD_##NAME,
+        METHOD_WRITE_LIST(METHOD_NUMBER)
+#undef METHOD_NUMBER
+    };
+    for (enum method m : all) {
+        struct entry_head h = s.head_of(m, 0, {});
+        EXPECT_NE(ERR_UNSUPPORTED, m == METHOD_STAGE_CHUNK ? OK : s.apply_head(h, "").status) << m;
+        EXPECT_NE(ERR_UNSUPPORTED, s.apply_head(h, "\xff\xff").status) << m;
+    }
+    struct entry_head h = s.head_of(static_cast<enum method>(99), 0, {});
+    EXPECT_EQ(ERR_UNSUPPORTED, s.apply_head(h, "").status);
+}
+
+TEST(Failure, entries_that_are_none_are_refused_and_their_bodies_die)
+{
+    Shard s;
+    struct kv_txn *t = nullptr;
+    struct buf out;
+    buf_init(&out, 1000);
+    ASSERT_EQ(OK, kv_begin(s.kv, true, &t));
+    ASSERT_EQ(OK, body_write(t, get_be32(s.prefix), 10, 0, 0, slice_str("body")));
+    ASSERT_EQ(OK, s.bound.apply(s.bound.ctx, t, {10, 3}, slice_str("short"), 4, &out));
+    ASSERT_EQ(OK, kv_commit(t));
+    EXPECT_EQ(uint32_t(ERR_INVAL), get_le32(buf_slice(&out).p));
+    buf_fini(&out);
+    EXPECT_TRUE(s.body_dead(10));
+    struct entry_head h = s.head_of(METHOD_PURGE, 0, {});
+    h.shard.v = 44;
+    EXPECT_EQ(ERR_INVAL, s.apply_head(h, "").status);
+}
+
+TEST(Failure, works_without_anybody_waiting_for_the_result)
+{
+    Shard s;
+    ASSERT_EQ(OK, s.create_account(kAlice));
+    struct kv_txn *t = nullptr;
+    Pb__OpMailboxCreate op = PB__OP_MAILBOX_CREATE__INIT;
+    op.account = kAlice;
+    op.name = const_cast<char *>("quiet");
+    ASSERT_EQ(OK, kv_begin(s.kv, true, &t));
+    ASSERT_EQ(OK, s.apply_in(t, s.head_of(METHOD_MAILBOX_CREATE, kAlice, {}), packed(&op.base), "", nullptr));
+    ASSERT_EQ(OK, kv_commit(t));
+    EXPECT_NE(0u, s.mailbox_id(kAlice, "quiet"));
+}
+
+} // namespace
