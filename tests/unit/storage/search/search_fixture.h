@@ -100,17 +100,19 @@ inline Key objectid(Op op, const std::string &id)
     return k;
 }
 
-/* The wire form; owns its nodes, but not the strings of the key. */
+/* The wire form. */
 class Packed
 {
   public:
-    explicit Packed(const Key &k)
+    explicit Packed(const Key &k) : key(k)
     {
-        root = make(k);
+        root = make(key);
     }
+    Packed(const Packed &) = delete;
     Pb__SearchKey *root;
 
   private:
+    const Key key; /* owns the strings */
     std::deque<Pb__SearchKey> nodes;
     std::deque<std::vector<Pb__SearchKey *>> lists;
 
@@ -175,6 +177,22 @@ class Box : public ::testing::Test
         inbox = s.mailbox_id(kAccount, "INBOX");
     }
 
+    /* A body that is too large for an entry: its index. */
+    uint64_t upload(const std::string &raw)
+    {
+        Pb__OpStageBegin op = PB__OP_STAGE_BEGIN__INIT;
+        struct kv_txn *t = nullptr;
+        op.account = kAccount;
+        op.size = static_cast<uint32_t>(raw.size());
+        Result r = s.apply(METHOD_STAGE_BEGIN, &op.base, kAccount);
+        EXPECT_EQ(OK, r.status);
+        uint64_t at = UNPACK(Pb__OpStageBeginResult, pb__op_stage_begin_result, r)->staged_index;
+        EXPECT_EQ(OK, kv_begin(s.kv, true, &t));
+        EXPECT_EQ(OK, body_write(t, get_be32(s.prefix), at, 0, 0, slice_make(raw.data(), raw.size())));
+        EXPECT_EQ(OK, kv_commit(t));
+        return at;
+    }
+
     uint32_t add(const Mail &m, uint64_t f = 0, const std::vector<std::string> &keywords = {}, int64_t internal_s = 0)
     {
         Pb__OpAppend op = PB__OP_APPEND__INIT;
@@ -183,6 +201,8 @@ class Box : public ::testing::Test
         for (const auto &w : keywords) {
             k.push_back(const_cast<char *>(w.c_str()));
         }
+        bool is_staged = m.raw.size() > BODY_INLINE_MAX;
+        body.staged_index = is_staged ? upload(m.raw) : 0;
         body.size = static_cast<uint32_t>(m.raw.size());
         op.account = kAccount;
         op.mailbox = const_cast<char *>("INBOX");
@@ -192,7 +212,7 @@ class Box : public ::testing::Test
         op.keywords = k.data();
         op.n_keywords = k.size();
         op.internal_s = internal_s;
-        Result r = s.apply(METHOD_APPEND, &op.base, kAccount, m.raw);
+        Result r = s.apply(METHOD_APPEND, &op.base, kAccount, is_staged ? "" : m.raw);
         EXPECT_EQ(OK, r.error);
         EXPECT_EQ(OK, r.status);
         return UNPACK(Pb__OpAppendResult, pb__op_append_result, r)->uid;
@@ -262,6 +282,88 @@ class Box : public ::testing::Test
 
     Shard s;
     uint64_t inbox = 0;
+};
+
+struct Limits {
+    uint64_t ms = UINT64_MAX / 2; /* from the clock's now */
+    uint64_t hard_ms = UINT64_MAX / 2;
+    uint64_t deadline_ms = UINT64_MAX / 2;
+    uint64_t fail_nth = 0; /* allocation from the compilation on */
+};
+
+/* Below the method: with a clock of the test's. */
+class RunBox : public Box
+{
+  protected:
+    Found run(const Key &k, uint32_t from = 0, const Limits &l = {})
+    {
+        Packed p(k);
+        Found f;
+        struct store store;
+        struct search se;
+        struct search_result out;
+        struct keyword_table table;
+        struct mailbox_row row;
+        memset(&se, 0, sizeof(se));
+        memset(&out, 0, sizeof(out));
+        arena_init(&arena, 64 << 20);
+        uidset_init(&out.uids);
+        EXPECT_EQ(OK, kv_begin(s.kv, false, &store.t));
+        memcpy(store.prefix, s.prefix, sizeof(store.prefix));
+        EXPECT_EQ(OK, mailbox_get(&store, {kAccount}, static_cast<uint32_t>(inbox), &row));
+        EXPECT_EQ(OK, keyword_table_get(&store, {kAccount}, static_cast<uint32_t>(inbox), row.keywords, &arena, &table));
+        se.store = &store;
+        se.account = {kAccount};
+        se.mailbox = static_cast<uint32_t>(inbox);
+        se.arena = &arena;
+        struct search_budget b = {&clock.base, clock.now + l.ms, clock.now + l.hard_ms, clock.now + l.deadline_ms};
+        mem_fail_nth(l.fail_nth);
+        f.status = search_compile(&se, p.root, &table);
+        if (f.status == OK) {
+            f.status = search_run(&se, from, &b, &out);
+        }
+        fired = mem_fail_fired() != 0;
+        mem_fail_nth(0);
+        f.messages = se.serial;
+        f.next_uid = out.next_uid;
+        f.modseq = out.modseq;
+        for (uint32_t i = 0; i < uidset_count(&out.uids); i++) {
+            f.uids.push_back(uidset_at(&out.uids, i));
+        }
+        buffer_bytes = se.header.cap + se.raw.cap + se.decoded.cap + se.mapped.cap;
+        search_fini(&se);
+        uidset_fini(&out.uids);
+        kv_abort(store.t);
+        arena_fini(&arena);
+        return f;
+    }
+
+    /* Goes on until all is looked at. */
+    Found run_all(const Key &k, const Limits &l, int *out_runs = nullptr)
+    {
+        Found sum;
+        uint32_t from = 0;
+        int runs = 0;
+        for (; runs < 10000; runs++) {
+            Found f = run(k, from, l);
+            sum.status = f.status;
+            join(sum, f);
+            if (f.status != OK || f.next_uid == 0) {
+                break;
+            }
+            EXPECT_TRUE(runs == 0 || f.next_uid > from);
+            from = f.next_uid;
+        }
+        if (out_runs != nullptr) {
+            *out_runs = runs + 1;
+        }
+        return sum;
+    }
+
+    TickClock clock;
+    struct arena arena;
+    bool fired = false;
+    size_t buffer_bytes = 0;
 };
 
 } // namespace search_test

@@ -261,7 +261,20 @@ TEST_F(Search, every_text_part_and_the_headers_of_messages_inside_count)
     }
 }
 
-/* BODY and TEXT did not see parts that the structure left out. */
+/* BODY and TEXT did not see what lies in a part that the structure does not open. */
+TEST_F(Search, text_below_the_depth_of_the_structure_is_found)
+{
+    std::string m = "From: a@b.c\r\n";
+    for (int i = 0; i < 80; i++) {
+        std::string b = "b" + std::to_string(i);
+        m += "Content-Type: multipart/mixed; boundary=" + b + "\r\n\r\n--" + b + "\r\n";
+    }
+    add(m + "\r\nthe innermost text\r\n");
+    EXPECT_EQ((Uids{1}), hits(text(OP(BODY), "INNERMOST")));
+    EXPECT_EQ((Uids{1}), hits(text(OP(TEXT), "INNERMOST")));
+    EXPECT_EQ((Uids{}), hits(text(OP(BODY), "outermost")));
+}
+
 TEST_F(Search, parts_beyond_the_limit_of_the_structure_are_found)
 {
     std::string m = "From: a@b.c\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n";
