@@ -80,6 +80,10 @@ enum err check_walk(struct check_run *r, const struct key *prefix, void *ctx,
     }
     for (e = scan_next(&sc, &rest, &value); e == OK; e = scan_next(&sc, &rest, &value)) {
         e = row(ctx, prefix, rest, value);
+        if (e == ERR_CORRUPT) {
+            check_report_row(r, prefix, rest, "a row that leads to one that cannot be read");
+            e = OK;
+        }
         if (e != OK) {
             break;
         }

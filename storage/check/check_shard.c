@@ -9,6 +9,17 @@
 
 /* --- handoffs: pieces of one value come one after another --- */
 
+static bool handoff_readable(const struct handoff_head *head, struct slice op)
+{
+    struct arena arena;
+    ProtobufCMessage *m;
+    arena_init(&arena, SIZE_MAX / 2);
+    bool ok = pb_unpack(&pb__op_deliver__descriptor, op, &arena, &m) == OK &&
+              ((const Pb__OpDeliver *)m)->n_recipients == head->recipients;
+    arena_fini(&arena);
+    return ok;
+}
+
 static enum err check_handoff(struct check_run *r, const struct key *prefix, struct slice rest)
 {
     struct key k = *prefix;
@@ -18,7 +29,7 @@ static enum err check_handoff(struct check_run *r, const struct key *prefix, str
     key_bytes(&k, rest.p, 12);
     buf_init(&value, SIZE_MAX / 2);
     enum err e = store_get_long(&r->store, &k, &value);
-    if (e == OK && handoff_decode(buf_slice(&value), &head, &op) != OK) {
+    if (e == OK && (handoff_decode(buf_slice(&value), &head, &op) != OK || !handoff_readable(&head, op))) {
         check_report(r, &k, "a handoff that cannot be read");
     } else if (e == OK) {
         struct counted *body = counts_get(&r->bodies, head.body_index, head.body_ordinal);
@@ -32,6 +43,21 @@ static enum err check_handoff(struct check_run *r, const struct key *prefix, str
     return e;
 }
 
+/* A further piece follows a full one. */
+static enum err check_handoff_piece(struct check_run *r, const struct key *prefix, struct slice rest)
+{
+    struct key before = *prefix;
+    struct slice v;
+    key_bytes(&before, rest.p, 12);
+    key_u16(&before, (uint16_t)(get_be16(rest.p + 12) - 1));
+    enum err e = store_get(&r->store, &before, &v);
+    if (e == ERR_NOTFOUND || (e == OK && v.n != KV_CHUNK_BYTES)) {
+        check_report_row(r, prefix, rest, "a piece of a handoff that does not continue it");
+        return OK;
+    }
+    return e;
+}
+
 static enum err handoff_row(void *ctx, const struct key *prefix, struct slice rest, struct slice value)
 {
     struct check_run *r = ctx;
@@ -40,7 +66,7 @@ static enum err handoff_row(void *ctx, const struct key *prefix, struct slice re
         check_report_row(r, prefix, rest, "a handoff with a bad key");
         return OK;
     }
-    return get_be16(rest.p + 12) == 0 ? check_handoff(r, prefix, rest) : OK;
+    return get_be16(rest.p + 12) == 0 ? check_handoff(r, prefix, rest) : check_handoff_piece(r, prefix, rest);
 }
 
 static enum err staged_row(void *ctx, const struct key *prefix, struct slice rest, struct slice value)
@@ -70,6 +96,15 @@ static enum err copy_row(void *ctx, const struct key *prefix, struct slice rest,
     if (rest.n != 24 || copy_record_decode(value, &record) != OK) {
         check_report_row(r, prefix, rest, "a copy record that cannot be read");
         return OK;
+    }
+    struct account_row account;
+    struct account_id a = {get_be64(rest.p)};
+    enum err e = account_get(&r->store, a, &account);
+    if (e == ERR_NOTFOUND) {
+        check_report_row(r, prefix, rest, "a copy record of an account that is not there");
+    }
+    if (e != OK) {
+        return e == ERR_NOTFOUND ? OK : e;
     }
     uint32_t last = 0;
     for (uint32_t i = 0; i < record.n; i++) {

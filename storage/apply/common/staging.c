@@ -51,7 +51,8 @@ enum err stage_check_chunk(const struct store *s, uint64_t account, uint64_t ind
         return e;
     }
     uint64_t end = (uint64_t)offset + chunk_bytes;
-    /* A chunk that is no multiple of the rows' size is the last: none can follow it, since that would begin in a row. */
+    /* A chunk that is no multiple of the rows' size is the last: none can follow it, since that would begin in a row.
+     */
     if (chunk_bytes == 0 || chunk_bytes > REPL_ENTRY_BYTES_MAX || end > row.size ||
         offset % REPL_BODY_CHUNK_DATA != 0) {
         return ERR_INVAL;

@@ -304,6 +304,7 @@ class Shard
         rc.pop3 = pop3;
         rc.node = node;
         rc.arena = &arena;
+        mem_fail_nth(fail_alloc_nth);
         r.status = storage_method_run(&rc, m, slice_make(bytes.data(), bytes.size()), &meta, &attach);
         kv_abort(t);
         if (r.status == OK) {
@@ -674,6 +675,7 @@ class Shard
     uint64_t term = 3;
     uint64_t now_ms = UINT64_C(1700000000000);
     uint64_t mono_ms = 1000;
+    uint64_t fail_alloc_nth = 0; /* of the next reads */
 };
 
 } // namespace shard_test
