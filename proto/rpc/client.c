@@ -1,8 +1,5 @@
-#include "proto/rpc/client.h"
+#include "proto/rpc/client_internal.h"
 
-#include <nng/nng.h>
-#include <nng/protocol/reqrep0/req.h>
-#include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
 #include <time.h>
@@ -10,43 +7,30 @@
 #include "proto/base/assert.h"
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
-#include "proto/rpc/nng_common.h"
 
 #define INFLIGHT_DEFAULT 4096
 #define TICK_MS 10
-#define IDLE_TICKS 100 /* ticks without a call before the timer thread goes to sleep for good */
+#define IDLE_TICKS 100 /* ticks without a call before the timer thread sleeps until there is one */
 #define EXPIRE_BATCH 64
 
-/* A context of nng and what it carries. It is in the free list, or has been given to nng: then exactly one callback is
- * to come. A call that timed out is taken off its slot; the slot stays with nng until the reply comes or the link ends
- * (cancelling is where nng 1.5 crashes). */
-struct slot {
-    struct rpc_client *client;
-    nng_ctx ctx;
-    nng_aio *aio;
-    bool sending; /* the aio runs the send; else the receive */
-    struct rpc_call *call;
-    struct u128 request_id;
-    uint64_t deadline_ms;
-    struct slot *next_free;
-};
-
-struct rpc_client {
-    nng_socket sock;
-    int pipe; /* atomic: id of the live pipe, 0 = none; one dialer has one pipe at a time */
-    uint32_t slots_max;
-    pthread_mutex_t mutex; /* all below, and slot->call */
-    pthread_cond_t wake;
-    struct slot **slots; /* made as the load asks for them */
-    uint32_t n_slots;
-    struct slot *free;
-    uint32_t waiting; /* slots with a call */
-    bool closing;
-    bool timer_asleep;
-    pthread_t timer;
-};
-
 /* --- completion --- */
+
+struct rpc_call *client_slot_take(struct client_slot *s)
+{
+    struct rpc_call *call = s->call;
+    if (call != NULL) {
+        s->call = NULL;
+        s->client->waiting--;
+    }
+    return call;
+}
+
+void client_slot_release(struct client_slot *s)
+{
+    s->generation++;
+    s->next_free = s->client->free;
+    s->client->free = s;
+}
 
 static enum err reply_decode(nng_msg *m, const struct u128 *id, struct rpc_reply *out)
 {
@@ -61,31 +45,14 @@ static enum err reply_decode(nng_msg *m, const struct u128 *id, struct rpc_reply
     return OK;
 }
 
-static struct rpc_call *slot_take_call(struct slot *s)
+void client_call_finish(struct rpc_call *call, enum err status, const struct u128 *id, nng_msg *msg)
 {
-    struct rpc_call *call = s->call;
-    if (call != NULL) {
-        s->call = NULL;
-        s->client->waiting--;
-    }
-    return call;
-}
-
-/* The slot is free again before `done` runs; nothing touches it afterwards. msg may be NULL. */
-static void slot_complete(struct slot *s, enum err status, nng_msg *msg)
-{
-    struct rpc_client *c = s->client;
     struct rpc_reply reply;
     memset(&reply, 0, sizeof(reply));
-    if (msg != NULL && status == OK) {
-        status = reply_decode(msg, &s->request_id, &reply);
+    if (call != NULL && msg != NULL && status == OK) {
+        status = reply_decode(msg, id, &reply);
     }
-    (void)pthread_mutex_lock(&c->mutex);
-    struct rpc_call *call = slot_take_call(s);
-    s->next_free = c->free;
-    c->free = s;
-    (void)pthread_mutex_unlock(&c->mutex);
-    if (msg != NULL && (call == NULL || status != OK)) {
+    if (msg != NULL && reply.msg == NULL) {
         nng_msg_free(msg);
     }
     if (call != NULL) {
@@ -95,36 +62,19 @@ static void slot_complete(struct slot *s, enum err status, nng_msg *msg)
     }
 }
 
-static void slot_callback(void *arg)
-{
-    struct slot *s = arg;
-    int rv = nng_aio_result(s->aio);
-    nng_msg *msg = NULL;
-    if (s->sending && rv == 0) {
-        s->sending = false;
-        nng_ctx_recv(s->ctx, s->aio);
-        return;
-    }
-    if (s->sending || rv == 0) {
-        msg = nng_aio_get_msg(s->aio); /* the unsent request, or the reply */
-        nng_aio_set_msg(s->aio, NULL);
-    }
-    if (rv != 0) {
-        slot_complete(s, rv == NNG_ENOMEM ? ERR_NOMEM : ERR_CLOSED, msg);
-        return;
-    }
-    slot_complete(s, OK, msg);
-}
-
 /* --- deadlines --- */
 
+/* With the mutex held: calls past their deadline, at most EXPIRE_BATCH. Over a stream the slot is free at once. */
 static uint32_t expired_collect(struct rpc_client *c, uint64_t now, struct rpc_call **out)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < c->n_slots && n < EXPIRE_BATCH; i++) {
-        struct slot *s = c->slots[i];
+        struct client_slot *s = c->slots[i];
         if (s->call != NULL && now >= s->deadline_ms) {
-            out[n++] = slot_take_call(s);
+            out[n++] = client_slot_take(s);
+            if (!c->inproc) {
+                client_slot_release(s);
+            }
         }
     }
     return n;
@@ -133,10 +83,20 @@ static uint32_t expired_collect(struct rpc_client *c, uint64_t now, struct rpc_c
 static void calls_fail(struct rpc_call **calls, uint32_t n, enum err status)
 {
     for (uint32_t i = 0; i < n; i++) {
-        memset(&calls[i]->reply, 0, sizeof(calls[i]->reply));
-        calls[i]->status = status;
-        calls[i]->done(calls[i]);
+        client_call_finish(calls[i], status, NULL, NULL);
     }
+}
+
+static void outstanding_fail(struct rpc_client *c)
+{
+    struct rpc_call *calls[EXPIRE_BATCH];
+    uint32_t n;
+    do {
+        (void)pthread_mutex_lock(&c->mutex);
+        n = expired_collect(c, UINT64_MAX, calls);
+        (void)pthread_mutex_unlock(&c->mutex);
+        calls_fail(calls, n, ERR_CLOSED);
+    } while (n > 0);
 }
 
 static void timer_wait(struct rpc_client *c, uint32_t *idle_ticks)
@@ -177,32 +137,36 @@ static void *timer_main(void *arg)
     return NULL;
 }
 
+static void timer_stop(struct rpc_client *c)
+{
+    (void)pthread_mutex_lock(&c->mutex);
+    c->closing = true;
+    (void)pthread_cond_signal(&c->wake);
+    (void)pthread_mutex_unlock(&c->mutex);
+    (void)pthread_join(c->timer, NULL);
+}
+
 /* --- slots --- */
 
-static struct slot *slot_new(struct rpc_client *c)
+static struct client_slot *slot_new(struct rpc_client *c)
 {
-    struct slot *s = mem_zalloc(sizeof(*s));
+    struct client_slot *s = mem_zalloc(sizeof(*s));
     if (s == NULL) {
         return NULL;
     }
     s->client = c;
-    if (nng_aio_alloc(&s->aio, slot_callback, s) != 0) {
+    s->index = c->n_slots;
+    if (c->inproc && client_req_slot_init(s) != 0) {
         mem_free(s);
         return NULL;
     }
-    if (nng_ctx_open(&s->ctx, c->sock) != 0) {
-        nng_aio_free(s->aio);
-        mem_free(s);
-        return NULL;
-    }
-    nng_aio_set_timeout(s->aio, NNG_DURATION_INFINITE);
     return s;
 }
 
 /* With the mutex held. */
-static enum err slot_get(struct rpc_client *c, struct slot **out)
+static enum err slot_get(struct rpc_client *c, struct client_slot **out)
 {
-    struct slot *s = c->free;
+    struct client_slot *s = c->free;
     if (s != NULL) {
         c->free = s->next_free;
         *out = s;
@@ -220,7 +184,7 @@ static enum err slot_get(struct rpc_client *c, struct slot **out)
     return OK;
 }
 
-static enum err slot_assign(struct rpc_client *c, struct rpc_call *call, struct slot **out)
+static enum err slot_assign(struct rpc_client *c, struct rpc_call *call, struct client_slot **out, uint64_t *out_tag)
 {
     enum err e = ERR_CLOSED;
     (void)pthread_mutex_lock(&c->mutex);
@@ -228,11 +192,11 @@ static enum err slot_assign(struct rpc_client *c, struct rpc_call *call, struct 
         e = slot_get(c, out);
     }
     if (e == OK) {
-        struct slot *s = *out;
+        struct client_slot *s = *out;
         s->request_id = call->head.request_id;
         s->deadline_ms = clock_mono_ms(clock_system()) + call->timeout_ms;
         s->call = call;
-        s->sending = true;
+        *out_tag = (uint64_t)s->generation << 32 | s->index;
         c->waiting++;
         if (c->timer_asleep) {
             c->timer_asleep = false;
@@ -241,6 +205,53 @@ static enum err slot_assign(struct rpc_client *c, struct rpc_call *call, struct 
     }
     (void)pthread_mutex_unlock(&c->mutex);
     return e;
+}
+
+/* The call of a tag, if it still waits; its slot is then free. */
+static struct rpc_call *slot_find(struct rpc_client *c, uint64_t tag, struct u128 *out_id)
+{
+    uint32_t index = (uint32_t)tag;
+    struct rpc_call *call = NULL;
+    (void)pthread_mutex_lock(&c->mutex);
+    struct client_slot *s = index < c->n_slots ? c->slots[index] : NULL;
+    if (s != NULL && s->generation == (uint32_t)(tag >> 32) && s->call != NULL) {
+        call = client_slot_take(s);
+        *out_id = s->request_id;
+        client_slot_release(s);
+    }
+    (void)pthread_mutex_unlock(&c->mutex);
+    return call;
+}
+
+/* --- the stream's side --- */
+
+static void link_frame(void *user, uint64_t tag, nng_msg *m)
+{
+    struct u128 id;
+    struct rpc_call *call = slot_find(user, tag, &id);
+    client_call_finish(call, OK, &id, m);
+}
+
+static void link_down(void *user)
+{
+    outstanding_fail(user);
+}
+
+static const struct rpc_redial_ops link_ops = {.on_up = NULL, .on_frame = link_frame, .on_down = link_down};
+
+static enum err stream_send(struct rpc_client *c, uint64_t tag, nng_msg *m)
+{
+    struct u128 id;
+    enum err e = rpc_redial_send(c->redial, tag, m);
+    if (e == OK) {
+        return OK;
+    }
+    nng_msg_free(m);
+    /* The link went down meanwhile; if that has failed the call already, `done` was called and all is said. */
+    if (slot_find(c, tag, &id) == NULL) {
+        return OK;
+    }
+    return e == ERR_CLOSED ? ERR_UNAVAILABLE : e;
 }
 
 enum err rpc_client_send(struct rpc_client *c, struct rpc_call *call)
@@ -260,14 +271,17 @@ enum err rpc_client_send(struct rpc_client *c, struct rpc_call *call)
     if (m == NULL) {
         return ERR_NOMEM;
     }
-    struct slot *s;
-    enum err e = slot_assign(c, call, &s);
+    struct client_slot *s;
+    uint64_t tag;
+    enum err e = slot_assign(c, call, &s, &tag);
     if (e != OK) {
         nng_msg_free(m);
         return e;
     }
-    nng_aio_set_msg(s->aio, m);
-    nng_ctx_send(s->ctx, s->aio);
+    if (!c->inproc) {
+        return stream_send(c, tag, m);
+    }
+    client_req_send(s, m);
     return OK;
 }
 
@@ -315,58 +329,40 @@ enum err rpc_client_call(struct rpc_client *c, struct rpc_call *call)
 
 /* --- life --- */
 
-static void pipe_added(nng_pipe p, nng_pipe_ev ev, void *arg)
-{
-    struct rpc_client *c = arg;
-    (void)ev;
-    __atomic_store_n(&c->pipe, nng_pipe_id(p), __ATOMIC_RELEASE);
-}
-
-/* The next pipe may be there before the last one's removal is told. */
-static void pipe_removed(nng_pipe p, nng_pipe_ev ev, void *arg)
-{
-    struct rpc_client *c = arg;
-    int id = nng_pipe_id(p);
-    (void)ev;
-    (void)__atomic_compare_exchange_n(&c->pipe, &id, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-}
-
 bool rpc_client_connected(const struct rpc_client *c)
 {
-    return __atomic_load_n(&c->pipe, __ATOMIC_ACQUIRE) != 0;
-}
-
-/* RESENDTIME first: contexts inherit it. With it a cut link fails the request (ECONNRESET) and nothing is ever sent
- * twice. */
-static int client_socket(struct rpc_client *c, const char *url)
-{
-    int rv;
-    if ((rv = nng_socket_set_ms(c->sock, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE)) != 0 ||
-        (rv = rpc_nng_socket_limits(c->sock)) != 0 ||
-        (rv = nng_pipe_notify(c->sock, NNG_PIPE_EV_ADD_POST, pipe_added, c)) != 0 ||
-        (rv = nng_pipe_notify(c->sock, NNG_PIPE_EV_REM_POST, pipe_removed, c)) != 0) {
-        return rv;
+    if (!c->inproc) {
+        return rpc_redial_is_up(c->redial);
     }
-    return rpc_nng_dial(c->sock, url);
+    return __atomic_load_n(&c->pipes, __ATOMIC_ACQUIRE) != 0;
 }
 
-static enum err client_start(struct rpc_client *c, const struct rpc_client_config *cfg, struct buf *why)
+static enum err client_connect(struct rpc_client *c, const char *url, struct buf *why)
 {
     rpc_nng_init();
-    int rv = nng_req0_open(&c->sock);
-    if (rv != 0) {
-        return rpc_nng_error(rv, "open", cfg->url, why);
+    c->inproc = rpc_url_is_inproc(url);
+    if (!c->inproc) {
+        return rpc_redial_open(url, &link_ops, c, &c->redial, why);
     }
-    rv = client_socket(c, cfg->url);
-    if (rv == 0 && pthread_create(&c->timer, NULL, timer_main, c) != 0) {
-        rv = NNG_ENOMEM;
+    int rv = client_req_open(c, url);
+    return rv == 0 ? OK : rpc_nng_error(rv, "dial", url, why);
+}
+
+static void client_disconnect(struct rpc_client *c)
+{
+    if (!c->inproc) {
+        rpc_redial_close(c->redial);
+    } else {
+        client_req_close(c);
     }
-    if (rv != 0) {
-        enum err e = rpc_nng_error(rv, "dial", cfg->url, why);
-        (void)nng_close(c->sock);
-        return e;
-    }
-    return OK;
+}
+
+static void client_free(struct rpc_client *c)
+{
+    (void)pthread_cond_destroy(&c->wake);
+    (void)pthread_mutex_destroy(&c->mutex);
+    mem_free(c->slots);
+    mem_free(c);
 }
 
 enum err rpc_client_open(const struct rpc_client_config *cfg, struct rpc_client **out, struct buf *why)
@@ -376,34 +372,20 @@ enum err rpc_client_open(const struct rpc_client_config *cfg, struct rpc_client 
         return ERR_NOMEM;
     }
     c->slots_max = cfg->inflight_max == 0 ? INFLIGHT_DEFAULT : cfg->inflight_max;
-    c->slots = mem_calloc(c->slots_max, sizeof(struct slot *));
-    enum err e = c->slots == NULL ? ERR_NOMEM : OK;
+    c->slots = mem_calloc(c->slots_max, sizeof(struct client_slot *));
     (void)pthread_mutex_init(&c->mutex, NULL);
     (void)pthread_cond_init(&c->wake, NULL);
-    if (e == OK) {
-        e = client_start(c, cfg, why);
+    enum err e = c->slots == NULL ? ERR_NOMEM : client_connect(c, cfg->url, why);
+    if (e == OK && pthread_create(&c->timer, NULL, timer_main, c) != 0) {
+        client_disconnect(c);
+        e = ERR_NOMEM;
     }
     if (e != OK) {
-        (void)pthread_cond_destroy(&c->wake);
-        (void)pthread_mutex_destroy(&c->mutex);
-        mem_free(c->slots);
-        mem_free(c);
+        client_free(c);
         return e;
     }
     *out = c;
     return OK;
-}
-
-static void outstanding_fail(struct rpc_client *c)
-{
-    struct rpc_call *calls[EXPIRE_BATCH];
-    uint32_t n;
-    do {
-        (void)pthread_mutex_lock(&c->mutex);
-        n = expired_collect(c, UINT64_MAX, calls);
-        (void)pthread_mutex_unlock(&c->mutex);
-        calls_fail(calls, n, ERR_CLOSED);
-    } while (n > 0);
 }
 
 void rpc_client_close(struct rpc_client *c)
@@ -411,22 +393,21 @@ void rpc_client_close(struct rpc_client *c)
     if (c == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&c->mutex);
-    c->closing = true;
-    (void)pthread_cond_signal(&c->wake);
-    (void)pthread_mutex_unlock(&c->mutex);
-    (void)pthread_join(c->timer, NULL);
-    outstanding_fail(c);
-    (void)nng_close(c->sock);
+    timer_stop(c);
+    if (c->inproc) {
+        outstanding_fail(c);
+        client_req_close(c);
+    } else {
+        rpc_redial_close(c->redial); /* replies find their calls until it returns */
+        outstanding_fail(c);
+    }
     for (uint32_t i = 0; i < c->n_slots; i++) {
-        nng_aio_stop(c->slots[i]->aio);
-        nng_aio_free(c->slots[i]->aio);
+        if (c->inproc) {
+            client_req_slot_fini(c->slots[i]);
+        }
         mem_free(c->slots[i]);
     }
-    (void)pthread_cond_destroy(&c->wake);
-    (void)pthread_mutex_destroy(&c->mutex);
-    mem_free(c->slots);
-    mem_free(c);
+    client_free(c);
 }
 
 void rpc_reply_fini(struct rpc_reply *r)

@@ -57,17 +57,6 @@ int rpc_nng_socket_limits(nng_socket s)
     return nng_socket_set_size(s, NNG_OPT_RECVMAXSZ, RPC_RECV_BYTES_MAX);
 }
 
-static bool has_scheme(const char *url, const char *scheme)
-{
-    return strncmp(url, scheme, strlen(scheme)) == 0;
-}
-
-/* A transport without the option says NNG_ENOTSUP; that is fine. */
-static int optional(int rv)
-{
-    return rv == NNG_ENOTSUP ? 0 : rv;
-}
-
 int rpc_nng_dial(nng_socket s, const char *url)
 {
     nng_dialer d;
@@ -79,26 +68,7 @@ int rpc_nng_dial(nng_socket s, const char *url)
         (rv = nng_dialer_set_ms(d, NNG_OPT_RECONNMAXT, RECONNECT_MS_MAX)) != 0) {
         return rv;
     }
-    if (has_scheme(url, "tcp") && (rv = optional(nng_dialer_set_bool(d, NNG_OPT_TCP_KEEPALIVE, true))) != 0) {
-        return rv;
-    }
     return nng_dialer_start(d, NNG_FLAG_NONBLOCK);
-}
-
-int rpc_nng_listen(nng_socket s, const char *url)
-{
-    nng_listener l;
-    int rv = nng_listener_create(&l, s, url);
-    if (rv != 0) {
-        return rv;
-    }
-    if (has_scheme(url, "ipc") && (rv = optional(nng_listener_set_int(l, NNG_OPT_IPC_PERMISSIONS, 0600))) != 0) {
-        return rv;
-    }
-    if (has_scheme(url, "tcp") && (rv = optional(nng_listener_set_bool(l, NNG_OPT_TCP_KEEPALIVE, true))) != 0) {
-        return rv;
-    }
-    return nng_listener_start(l, 0);
 }
 
 nng_msg *rpc_nng_msg(const struct rpc_head *h, struct slice meta, struct slice attach)

@@ -21,10 +21,8 @@ enum err rpc_nng_error(int rv, const char *what, const char *url, struct buf *wh
 
 /* RECVMAXSZ: unlimited unless set. Oversize messages close their pipe. */
 MUST_CHECK int rpc_nng_socket_limits(nng_socket s);
-/* A dialer that never blocks and reconnects for ever (20 ms to 1 s). */
+/* A dialer (inproc) that never blocks and reconnects for ever (20 ms to 1 s). */
 MUST_CHECK int rpc_nng_dial(nng_socket s, const char *url);
-/* ipc sockets are for their owner only. */
-MUST_CHECK int rpc_nng_listen(nng_socket s, const char *url);
 
 /* A message of head, meta and attach. NULL when memory is out. */
 nng_msg *rpc_nng_msg(const struct rpc_head *h, struct slice meta, struct slice attach);

@@ -4,18 +4,51 @@
 #include <nng/protocol/pubsub0/sub.h>
 
 #include "proto/base/mem.h"
-#include "proto/rpc/nng_common.h"
+#include "proto/rpc/redial.h"
 
 #define HINTS_QUEUED 4096
 
 struct rpc_subscriber {
-    nng_socket sock;
-    nng_aio *aio;
-    int pipe; /* atomic: id of the live pipe */
     struct rpc_subscriber_config cfg;
+    struct rpc_redial *redial; /* NULL: inproc */
+    nng_socket sock;           /* inproc */
+    nng_aio *aio;
 };
 
-static void hint_received(void *arg)
+static void hint_deliver(struct rpc_subscriber *s, nng_msg *m)
+{
+    struct rpc_hint h;
+    if (rpc_hint_decode(slice_make(nng_msg_body(m), nng_msg_len(m)), &h) == OK) {
+        s->cfg.on_hint(s->cfg.user, &h);
+    }
+    nng_msg_free(m);
+}
+
+/* --- tcp and ipc --- */
+
+static void link_up(void *user)
+{
+    struct rpc_subscriber *s = user;
+    s->cfg.on_link(s->cfg.user, true);
+}
+
+static void link_frame(void *user, uint64_t tag, nng_msg *m)
+{
+    (void)tag;
+    hint_deliver(user, m);
+}
+
+static void link_down(void *user)
+{
+    struct rpc_subscriber *s = user;
+    s->cfg.on_link(s->cfg.user, false);
+}
+
+static const struct rpc_redial_ops link_ops = {.on_up = link_up, .on_frame = link_frame, .on_down = link_down};
+
+/* --- inproc --- */
+
+static void sub_received(void *arg)
 {
     struct rpc_subscriber *s = arg;
     int rv = nng_aio_result(s->aio);
@@ -24,57 +57,54 @@ static void hint_received(void *arg)
     }
     if (rv == 0) {
         nng_msg *m = nng_aio_get_msg(s->aio);
-        struct rpc_hint h;
-        if (rpc_hint_decode(slice_make(nng_msg_body(m), nng_msg_len(m)), &h) == OK) {
-            s->cfg.on_hint(s->cfg.user, &h);
-        }
-        nng_msg_free(m);
+        nng_aio_set_msg(s->aio, NULL);
+        hint_deliver(s, m);
     }
     nng_recv_aio(s->sock, s->aio);
 }
 
-static void pipe_added(nng_pipe p, nng_pipe_ev ev, void *arg)
+static void pipe_changed(nng_pipe p, nng_pipe_ev ev, void *arg)
 {
     struct rpc_subscriber *s = arg;
-    (void)ev;
-    __atomic_store_n(&s->pipe, nng_pipe_id(p), __ATOMIC_RELEASE);
-    s->cfg.on_link(s->cfg.user, true);
+    (void)p;
+    s->cfg.on_link(s->cfg.user, ev == NNG_PIPE_EV_ADD_POST);
 }
 
-static void pipe_removed(nng_pipe p, nng_pipe_ev ev, void *arg)
-{
-    struct rpc_subscriber *s = arg;
-    int id = nng_pipe_id(p);
-    (void)ev;
-    if (__atomic_compare_exchange_n(&s->pipe, &id, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        s->cfg.on_link(s->cfg.user, false);
-    }
-}
-
-static int subscriber_start(struct rpc_subscriber *s, const char *url)
+static int sub_start(struct rpc_subscriber *s)
 {
     int rv;
-    if ((rv = nng_sub0_open(&s->sock)) != 0) {
-        return rv;
-    }
     if ((rv = nng_socket_set(s->sock, NNG_OPT_SUB_SUBSCRIBE, "HINT", 4)) != 0 ||
         (rv = nng_socket_set_int(s->sock, NNG_OPT_RECVBUF, HINTS_QUEUED)) != 0 ||
         (rv = rpc_nng_socket_limits(s->sock)) != 0 ||
-        (rv = nng_pipe_notify(s->sock, NNG_PIPE_EV_ADD_POST, pipe_added, s)) != 0 ||
-        (rv = nng_pipe_notify(s->sock, NNG_PIPE_EV_REM_POST, pipe_removed, s)) != 0 ||
-        (rv = nng_aio_alloc(&s->aio, hint_received, s)) != 0) {
-        (void)nng_close(s->sock);
+        (rv = nng_pipe_notify(s->sock, NNG_PIPE_EV_ADD_POST, pipe_changed, s)) != 0 ||
+        (rv = nng_pipe_notify(s->sock, NNG_PIPE_EV_REM_POST, pipe_changed, s)) != 0 ||
+        (rv = nng_aio_alloc(&s->aio, sub_received, s)) != 0) {
         return rv;
     }
     nng_aio_set_timeout(s->aio, NNG_DURATION_INFINITE);
     nng_recv_aio(s->sock, s->aio);
-    if ((rv = rpc_nng_dial(s->sock, url)) != 0) {
-        (void)nng_close(s->sock);
+    return rpc_nng_dial(s->sock, s->cfg.url);
+}
+
+static void sub_stop(struct rpc_subscriber *s)
+{
+    (void)nng_close(s->sock);
+    if (s->aio != NULL) {
         nng_aio_stop(s->aio);
         nng_aio_free(s->aio);
     }
-    return rv;
 }
+
+static enum err sub_open(struct rpc_subscriber *s, struct buf *why)
+{
+    int rv = nng_sub0_open(&s->sock);
+    if (rv == 0 && (rv = sub_start(s)) != 0) {
+        sub_stop(s);
+    }
+    return rv == 0 ? OK : rpc_nng_error(rv, "subscribe", s->cfg.url, why);
+}
+
+/* --- life --- */
 
 enum err rpc_subscriber_open(const struct rpc_subscriber_config *cfg, struct rpc_subscriber **out, struct buf *why)
 {
@@ -84,9 +114,9 @@ enum err rpc_subscriber_open(const struct rpc_subscriber_config *cfg, struct rpc
     }
     s->cfg = *cfg;
     rpc_nng_init();
-    int rv = subscriber_start(s, cfg->url);
-    if (rv != 0) {
-        enum err e = rpc_nng_error(rv, "subscribe", cfg->url, why);
+    enum err e =
+        rpc_url_is_inproc(cfg->url) ? sub_open(s, why) : rpc_redial_open(cfg->url, &link_ops, s, &s->redial, why);
+    if (e != OK) {
         mem_free(s);
         return e;
     }
@@ -99,8 +129,10 @@ void rpc_subscriber_close(struct rpc_subscriber *s)
     if (s == NULL) {
         return;
     }
-    (void)nng_close(s->sock);
-    nng_aio_stop(s->aio);
-    nng_aio_free(s->aio);
+    if (s->redial != NULL) {
+        rpc_redial_close(s->redial);
+    } else {
+        sub_stop(s);
+    }
     mem_free(s);
 }

@@ -1,0 +1,956 @@
+#include <gtest/gtest.h>
+
+#include <arpa/inet.h>
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/req.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <functional>
+#include <list>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "proto/base/bytes.h"
+#include "proto/base/clock.h"
+#include "proto/base/rng.h"
+#include "proto/rpc/client.h"
+#include "proto/rpc/method.h"
+#include "proto/rpc/server.h"
+
+using namespace std::chrono_literals;
+
+namespace
+{
+
+int free_port()
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in a = {};
+    a.sin_family = AF_INET;
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t n = sizeof(a);
+    EXPECT_EQ(0, bind(fd, (struct sockaddr *)&a, n));
+    EXPECT_EQ(0, getsockname(fd, (struct sockaddr *)&a, &n));
+    close(fd);
+    return ntohs(a.sin_port);
+}
+
+/* A fresh address of a transport. */
+std::string fresh_url(const std::string &transport)
+{
+    static std::atomic<int> n{0};
+    int i = n++;
+    if (transport == "tcp") {
+        return "tcp://127.0.0.1:" + std::to_string(free_port());
+    }
+    if (transport == "ipc") {
+        return "ipc:///tmp/pb-rpc-test-" + std::to_string(getpid()) + "-" + std::to_string(i);
+    }
+    return "inproc://rpc-test-" + std::to_string(i);
+}
+
+bool eventually(const std::function<bool()> &f, std::chrono::milliseconds within = 5000ms)
+{
+    auto until = std::chrono::steady_clock::now() + within;
+    while (!f()) {
+        if (std::chrono::steady_clock::now() > until) {
+            return false;
+        }
+        std::this_thread::sleep_for(2ms);
+    }
+    return true;
+}
+
+/* A server whose handler is a lambda; counts what arrives, by request id. */
+struct Server {
+    struct rpc_server *s = nullptr;
+    std::function<void(struct rpc_request *)> handler;
+    std::mutex mutex;
+    std::map<std::string, int> arrivals;
+    std::vector<struct rpc_request *> held;
+
+    static void on_request(void *user, struct rpc_request *r)
+    {
+        Server *self = (Server *)user;
+        {
+            std::lock_guard<std::mutex> g(self->mutex);
+            self->arrivals[std::string((char *)r->head.request_id.b, 16)]++;
+        }
+        self->handler(r);
+    }
+
+    static void echo(struct rpc_request *r)
+    {
+        rpc_request_reply(r, OK, 0, r->meta, r->attach);
+    }
+
+    void hold(struct rpc_request *r)
+    {
+        std::lock_guard<std::mutex> g(mutex);
+        held.push_back(r);
+    }
+
+    /* Holds until told otherwise. */
+    std::atomic<bool> answers{false};
+
+    void hold_or_echo(struct rpc_request *r)
+    {
+        answers ? echo(r) : hold(r);
+    }
+
+    void release()
+    {
+        std::lock_guard<std::mutex> g(mutex);
+        for (struct rpc_request *r : held) {
+            echo(r);
+        }
+        held.clear();
+    }
+
+    size_t held_count()
+    {
+        std::lock_guard<std::mutex> g(mutex);
+        return held.size();
+    }
+
+    enum err open(const std::string &url, const std::string &pub = "", uint32_t contexts = 64)
+    {
+        const char *u = url.c_str();
+        const char *p = pub.c_str();
+        struct rpc_server_config cfg = {};
+        cfg.urls = &u;
+        cfg.n_urls = 1;
+        cfg.pub_urls = &p;
+        cfg.n_pub_urls = pub.empty() ? 0 : 1;
+        cfg.contexts = contexts;
+        cfg.user = this;
+        cfg.on_request = on_request;
+        struct buf why;
+        buf_init(&why, 1024);
+        enum err e = rpc_server_open(&cfg, &s, &why);
+        buf_fini(&why);
+        return e;
+    }
+
+    void close()
+    {
+        rpc_server_stop(s);
+        release();
+        rpc_server_close(s);
+        s = nullptr;
+    }
+
+    ~Server()
+    {
+        if (s != nullptr) {
+            close();
+        }
+    }
+};
+
+struct rpc_client *client_open(const std::string &url, uint32_t inflight = 0)
+{
+    struct rpc_client_config cfg = {url.c_str(), inflight};
+    struct rpc_client *c = nullptr;
+    EXPECT_EQ(OK, rpc_client_open(&cfg, &c, nullptr));
+    return c;
+}
+
+/* Copies that live as long as the test program: callers pass temporaries. */
+struct slice keep(const std::string &text)
+{
+    static std::mutex mutex;
+    static std::list<std::string> all;
+    std::lock_guard<std::mutex> g(mutex);
+    all.push_back(text);
+    return slice_make(all.back().data(), all.back().size());
+}
+
+struct rpc_call call_make(const std::string &meta, const std::string &attach, uint32_t timeout_ms = 5000)
+{
+    struct rpc_call call = {};
+    call.head.method = METHOD_STATUS;
+    call.head.request_id = rng_u128(rng_system());
+    call.head.budget_ms = timeout_ms;
+    call.meta = keep(meta);
+    call.attach = keep(attach);
+    call.timeout_ms = timeout_ms;
+    return call;
+}
+
+/* Calls in flight whose completions are counted. */
+struct Flock {
+    std::vector<struct rpc_call> calls;
+    std::atomic<int> done{0};
+    std::map<int, std::atomic<int>> by_status;
+
+    explicit Flock(size_t n) : calls(n)
+    {
+        for (int i = 0; i <= ERR_MAX; i++) {
+            by_status[i] = 0;
+        }
+    }
+
+    static void on_done(struct rpc_call *c)
+    {
+        Flock *f = (Flock *)c->user;
+        f->by_status[c->status]++;
+        rpc_reply_fini(&c->reply);
+        f->done++;
+    }
+
+    enum err send(struct rpc_client *c, size_t i, const std::string &meta, uint32_t timeout_ms)
+    {
+        calls[i] = call_make(meta, "", timeout_ms);
+        calls[i].done = on_done;
+        calls[i].user = this;
+        return rpc_client_send(c, &calls[i]);
+    }
+};
+
+class Transport : public testing::TestWithParam<const char *>
+{
+};
+
+} // namespace
+
+INSTANTIATE_TEST_SUITE_P(All, Transport, testing::Values("inproc", "ipc", "tcp"));
+
+TEST_P(Transport, ARequestIsAnsweredWithItsMetaAndAttachment)
+{
+    Server srv;
+    srv.handler = Server::echo;
+    std::string url = fresh_url(GetParam());
+    ASSERT_EQ(OK, srv.open(url));
+    struct rpc_client *c = client_open(url);
+    for (size_t n : {0, 1, 1000, 100000, 200000}) {
+        std::string meta(n / 4, 'm');
+        std::string attach(n, 'a');
+        struct rpc_call call = call_make(meta, attach);
+        ASSERT_EQ(OK, rpc_client_call(c, &call));
+        EXPECT_EQ(OK, call.reply.head.status);
+        EXPECT_EQ(meta, std::string((const char *)call.reply.meta.p, call.reply.meta.n));
+        EXPECT_EQ(attach, std::string((const char *)call.reply.attach.p, call.reply.attach.n));
+        rpc_reply_fini(&call.reply);
+    }
+    rpc_client_close(c);
+}
+
+TEST_P(Transport, TheStatusAndTheHintOfARefusalArrive)
+{
+    Server srv;
+    srv.handler = [](struct rpc_request *r) {
+        rpc_request_reply(r, ERR_NOT_LEADER, 42, slice_make(nullptr, 0), slice_make(nullptr, 0));
+    };
+    std::string url = fresh_url(GetParam());
+    ASSERT_EQ(OK, srv.open(url));
+    struct rpc_client *c = client_open(url);
+    struct rpc_call call = call_make("x", "y");
+    ASSERT_EQ(OK, rpc_client_call(c, &call));
+    EXPECT_EQ(ERR_NOT_LEADER, call.reply.head.status);
+    EXPECT_EQ(42u, call.reply.head.hint);
+    rpc_reply_fini(&call.reply);
+    rpc_client_close(c);
+}
+
+TEST_P(Transport, AReplyBuiltInPlaceMayUseLessThanItsRoom)
+{
+    Server srv;
+    srv.handler = [](struct rpc_request *r) {
+        uint8_t *p;
+        EXPECT_EQ(ERR_LIMIT, rpc_request_reply_begin(r, RPC_FRAME_BYTES_MAX, &p));
+        ASSERT_EQ(OK, rpc_request_reply_begin(r, 100000, &p));
+        memcpy(p, "metabody", 8);
+        rpc_request_reply_end(r, OK, 0, 4, 4);
+    };
+    std::string url = fresh_url(GetParam());
+    ASSERT_EQ(OK, srv.open(url));
+    struct rpc_client *c = client_open(url);
+    struct rpc_call call = call_make("x", "");
+    ASSERT_EQ(OK, rpc_client_call(c, &call));
+    EXPECT_TRUE(slice_eq_str(call.reply.meta, "meta"));
+    EXPECT_TRUE(slice_eq_str(call.reply.attach, "body"));
+    rpc_reply_fini(&call.reply);
+    rpc_client_close(c);
+}
+
+TEST_P(Transport, ASlowServerGivesATimeoutAndItsLateReplyHurtsNobody)
+{
+    Server srv;
+    srv.handler = [&](struct rpc_request *r) { srv.hold_or_echo(r); };
+    std::string url = fresh_url(GetParam());
+    ASSERT_EQ(OK, srv.open(url));
+    struct rpc_client *c = client_open(url);
+    struct rpc_call slow = call_make("slow", "", 150);
+    uint64_t before = clock_mono_ms(clock_system());
+    EXPECT_EQ(ERR_TIMEOUT, rpc_client_call(c, &slow));
+    uint64_t took = clock_mono_ms(clock_system()) - before;
+    EXPECT_GE(took, 140u);
+    EXPECT_LT(took, 3000u);
+    srv.answers = true;
+    srv.release();
+    for (int i = 0; i < 50; i++) {
+        std::string meta = "fast" + std::to_string(i);
+        struct rpc_call call = call_make(meta, "");
+        ASSERT_EQ(OK, rpc_client_call(c, &call));
+        EXPECT_EQ(meta, std::string((const char *)call.reply.meta.p, call.reply.meta.n));
+        rpc_reply_fini(&call.reply);
+    }
+    rpc_client_close(c);
+}
+
+/* A link that can be cut: a TCP forwarder between client and server. */
+struct Proxy {
+    int listen_fd, port;
+    int server_port;
+    std::atomic<bool> stop{false};
+    std::vector<int> fds;
+    std::mutex mutex;
+    std::thread acceptor;
+    std::vector<std::thread> pumps;
+
+    explicit Proxy(int to) : port(free_port()), server_port(to)
+    {
+        listen_fd = socket(AF_INET, SOCK_STREAM, 0);
+        int one = 1;
+        setsockopt(listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+        struct sockaddr_in a = address(port);
+        EXPECT_EQ(0, bind(listen_fd, (struct sockaddr *)&a, sizeof(a)));
+        EXPECT_EQ(0, listen(listen_fd, 16));
+        acceptor = std::thread([this] { run(); });
+    }
+
+    static struct sockaddr_in address(int port)
+    {
+        struct sockaddr_in a = {};
+        a.sin_family = AF_INET;
+        a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        a.sin_port = htons((uint16_t)port);
+        return a;
+    }
+
+    static void pump(int from, int to)
+    {
+        char b[65536];
+        ssize_t n;
+        while ((n = recv(from, b, sizeof(b), 0)) > 0 && send(to, b, (size_t)n, MSG_NOSIGNAL) == n) {
+        }
+        shutdown(from, SHUT_RDWR);
+        shutdown(to, SHUT_RDWR);
+    }
+
+    void run()
+    {
+        int in;
+        while ((in = accept(listen_fd, nullptr, nullptr)) >= 0) {
+            int out = socket(AF_INET, SOCK_STREAM, 0);
+            struct sockaddr_in a = address(server_port);
+            if (connect(out, (struct sockaddr *)&a, sizeof(a)) != 0) {
+                close(in);
+                close(out);
+                continue;
+            }
+            std::lock_guard<std::mutex> g(mutex);
+            fds.push_back(in);
+            fds.push_back(out);
+            pumps.emplace_back(pump, in, out);
+            pumps.emplace_back(pump, out, in);
+        }
+    }
+
+    void cut()
+    {
+        std::lock_guard<std::mutex> g(mutex);
+        for (int fd : fds) {
+            shutdown(fd, SHUT_RDWR);
+        }
+    }
+
+    ~Proxy()
+    {
+        shutdown(listen_fd, SHUT_RDWR);
+        acceptor.join();
+        cut();
+        for (std::thread &t : pumps) {
+            t.join();
+        }
+        for (int fd : fds) {
+            close(fd);
+        }
+        close(listen_fd);
+    }
+};
+
+TEST(Rpc, ACutLinkFailsWhatIsOutstandingAndNothingIsSentAgain)
+{
+    int port = free_port();
+    Server srv;
+    srv.handler = [&](struct rpc_request *r) { srv.hold_or_echo(r); };
+    ASSERT_EQ(OK, srv.open("tcp://127.0.0.1:" + std::to_string(port)));
+    Proxy proxy(port);
+    struct rpc_client *c = client_open("tcp://127.0.0.1:" + std::to_string(proxy.port));
+    ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
+    Flock f(20);
+    for (size_t i = 0; i < 20; i++) {
+        ASSERT_EQ(OK, f.send(c, i, "write", 20000));
+    }
+    ASSERT_TRUE(eventually([&] { return srv.held_count() == 20; }));
+    proxy.cut();
+    ASSERT_TRUE(eventually([&] { return f.done == 20; }));
+    EXPECT_EQ(20, f.by_status[ERR_CLOSED]);
+    ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); })) << "it reconnects by itself";
+    srv.answers = true;
+    struct rpc_call call = call_make("after", "");
+    ASSERT_EQ(OK, rpc_client_call(c, &call));
+    rpc_reply_fini(&call.reply);
+    std::this_thread::sleep_for(300ms);
+    srv.release(); /* replies of the cut requests: they go nowhere */
+    std::lock_guard<std::mutex> g(srv.mutex);
+    EXPECT_EQ(21u, srv.arrivals.size());
+    for (auto &a : srv.arrivals) {
+        EXPECT_EQ(1, a.second) << "a request was sent twice";
+    }
+    rpc_client_close(c);
+}
+
+TEST(Rpc, CuttingTheLinkAgainAndAgainUnderLoadLosesNoCompletion)
+{
+    int port = free_port();
+    Server srv;
+    srv.handler = Server::echo;
+    ASSERT_EQ(OK, srv.open("tcp://127.0.0.1:" + std::to_string(port)));
+    Proxy proxy(port);
+    struct rpc_client *c = client_open("tcp://127.0.0.1:" + std::to_string(proxy.port), 256);
+    for (int round = 0; round < 10; round++) {
+        ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
+        Flock f(200);
+        int sent = 0;
+        for (size_t i = 0; i < 200; i++) {
+            sent += f.send(c, i, std::string(5000, 'x'), 10000) == OK ? 1 : 0;
+            if (i == 100) {
+                proxy.cut();
+            }
+        }
+        ASSERT_TRUE(eventually([&] { return f.done == sent; }, 12000ms)) << round;
+    }
+    std::lock_guard<std::mutex> g(srv.mutex);
+    for (auto &a : srv.arrivals) {
+        EXPECT_EQ(1, a.second);
+    }
+    rpc_client_close(c);
+}
+
+TEST_P(Transport, ThousandsOutstandingAreAllAnsweredOnce)
+{
+    Server srv;
+    std::string url = fresh_url(GetParam());
+    srv.handler = [&](struct rpc_request *r) { srv.hold(r); };
+    ASSERT_EQ(OK, srv.open(url, "", 4096));
+    struct rpc_client *c = client_open(url, 4096);
+    ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
+    Flock f(4097);
+    for (size_t i = 0; i < 4096; i++) {
+        ASSERT_EQ(OK, f.send(c, i, "m" + std::to_string(i), 30000));
+    }
+    EXPECT_EQ(ERR_OVERLOAD, f.send(c, 4096, "one too many", 30000));
+    ASSERT_TRUE(eventually([&] { return srv.held_count() == 4096; }, 20000ms));
+    srv.release();
+    ASSERT_TRUE(eventually([&] { return f.done == 4096; }, 20000ms));
+    EXPECT_EQ(4096, f.by_status[OK]);
+    std::lock_guard<std::mutex> g(srv.mutex);
+    EXPECT_EQ(4096u, srv.arrivals.size());
+    for (auto &a : srv.arrivals) {
+        EXPECT_EQ(1, a.second);
+    }
+    rpc_client_close(c);
+}
+
+TEST_P(Transport, MoreRequestsThanTheServersContextsWaitTheirTurn)
+{
+    Server srv;
+    std::string url = fresh_url(GetParam());
+    srv.handler = [&](struct rpc_request *r) { srv.hold(r); };
+    ASSERT_EQ(OK, srv.open(url, "", 8));
+    struct rpc_client *c = client_open(url, 512);
+    ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
+    Flock f(300);
+    for (size_t i = 0; i < 300; i++) {
+        ASSERT_EQ(OK, f.send(c, i, "x", 30000));
+    }
+    ASSERT_TRUE(eventually([&] { return srv.held_count() == 8; }));
+    std::this_thread::sleep_for(50ms);
+    EXPECT_EQ(8u, srv.held_count());
+    EXPECT_TRUE(eventually([&] {
+        srv.release();
+        return f.done == 300;
+    }));
+    EXPECT_EQ(300, f.by_status[OK]);
+    rpc_client_close(c);
+}
+
+TEST_P(Transport, ClosingTheClientFailsWhatIsOutstanding)
+{
+    for (int round = 0; round < 5; round++) {
+        Server srv;
+        std::string url = fresh_url(GetParam());
+        srv.handler = [&](struct rpc_request *r) { srv.hold(r); };
+        ASSERT_EQ(OK, srv.open(url, "", 256));
+        struct rpc_client *c = client_open(url);
+        ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
+        Flock f(200);
+        for (size_t i = 0; i < 200; i++) {
+            ASSERT_EQ(OK, f.send(c, i, std::string(20000, 'x'), 30000));
+        }
+        rpc_client_close(c); /* some are being sent, some wait for their reply */
+        EXPECT_EQ(200, f.done);
+        EXPECT_EQ(200, f.by_status[ERR_CLOSED]);
+    }
+}
+
+TEST_P(Transport, AClientReconnectsToANewServer)
+{
+    std::string url = fresh_url(GetParam());
+    auto srv = std::make_unique<Server>();
+    srv->handler = Server::echo;
+    ASSERT_EQ(OK, srv->open(url));
+    struct rpc_client *c = client_open(url);
+    struct rpc_call call = call_make("one", "");
+    ASSERT_EQ(OK, rpc_client_call(c, &call));
+    rpc_reply_fini(&call.reply);
+    srv.reset();
+    ASSERT_TRUE(eventually([&] { return !rpc_client_connected(c); }));
+    Flock f(1);
+    EXPECT_EQ(ERR_UNAVAILABLE, f.send(c, 0, "nobody there", 1000)) << "nothing may queue behind a dead link";
+    srv = std::make_unique<Server>();
+    srv->handler = Server::echo;
+    ASSERT_EQ(OK, srv->open(url));
+    call = call_make("two", "");
+    ASSERT_EQ(OK, rpc_client_call(c, &call));
+    rpc_reply_fini(&call.reply);
+    EXPECT_EQ(1u, srv->arrivals.size());
+    rpc_client_close(c);
+}
+
+TEST_P(Transport, AStoppedServerSaysSoAndStillDeliversWhatItOwes)
+{
+    Server srv;
+    std::string url = fresh_url(GetParam());
+    srv.handler = [&](struct rpc_request *r) { srv.hold(r); };
+    ASSERT_EQ(OK, srv.open(url));
+    struct rpc_client *c = client_open(url);
+    ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
+    Flock f(1);
+    ASSERT_EQ(OK, f.send(c, 0, "owed", 20000));
+    ASSERT_TRUE(eventually([&] { return srv.held_count() == 1; }));
+    rpc_server_stop(srv.s);
+    struct rpc_call late = call_make("late", "");
+    ASSERT_EQ(OK, rpc_client_call(c, &late));
+    EXPECT_EQ(ERR_UNAVAILABLE, late.reply.head.status);
+    rpc_reply_fini(&late.reply);
+    srv.release();
+    ASSERT_TRUE(eventually([&] { return f.done == 1; }));
+    EXPECT_EQ(1, f.by_status[OK]);
+    EXPECT_EQ(1u, srv.arrivals.size());
+    rpc_client_close(c);
+}
+
+/* --- what a foreign or broken client sends --- */
+
+namespace
+{
+
+/* Speaks what is below the frames by itself: nng's REQ for inproc, our stream framing elsewhere. */
+struct RawClient {
+    bool inproc;
+    nng_socket s;
+    int fd = -1;
+
+    explicit RawClient(const std::string &url, bool greet = true) : inproc(url.rfind("inproc", 0) == 0)
+    {
+        if (inproc) {
+            EXPECT_EQ(0, nng_req0_open(&s));
+            EXPECT_EQ(0, nng_socket_set_ms(s, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE));
+            EXPECT_EQ(0, nng_socket_set_ms(s, NNG_OPT_RECVTIMEO, 3000));
+            EXPECT_EQ(0, nng_socket_set_ms(s, NNG_OPT_SENDTIMEO, 3000));
+            EXPECT_EQ(0, nng_dial(s, url.c_str(), nullptr, 0));
+            return;
+        }
+        dial(url);
+        struct timeval tv = {3, 0};
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+        if (greet) {
+            put("PBXRPC1\n");
+            std::string greeting;
+            EXPECT_TRUE(get(8, &greeting));
+            EXPECT_EQ("PBXRPC1\n", greeting);
+        }
+    }
+
+    void dial(const std::string &url)
+    {
+        if (url.rfind("tcp", 0) == 0) {
+            struct sockaddr_in a = {};
+            a.sin_family = AF_INET;
+            a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+            a.sin_port = htons((uint16_t)std::stoi(url.substr(url.rfind(':') + 1)));
+            fd = socket(AF_INET, SOCK_STREAM, 0);
+            ASSERT_EQ(0, connect(fd, (struct sockaddr *)&a, sizeof(a)));
+        } else {
+            struct sockaddr_un a = {};
+            a.sun_family = AF_UNIX;
+            strncpy(a.sun_path, url.substr(6).c_str(), sizeof(a.sun_path) - 1);
+            fd = socket(AF_UNIX, SOCK_STREAM, 0);
+            ASSERT_EQ(0, connect(fd, (struct sockaddr *)&a, sizeof(a)));
+        }
+    }
+
+    ~RawClient()
+    {
+        if (inproc) {
+            nng_close(s);
+        } else {
+            close(fd);
+        }
+    }
+
+    bool put(const std::string &b)
+    {
+        return send(fd, b.data(), b.size(), MSG_NOSIGNAL) == (ssize_t)b.size();
+    }
+
+    bool get(size_t n, std::string *out)
+    {
+        out->assign(n, 0);
+        return recv(fd, &(*out)[0], n, MSG_WAITALL) == (ssize_t)n;
+    }
+
+    static std::string framed(const std::string &bytes, uint64_t tag)
+    {
+        std::string prefix(16, 0);
+        put_le32((uint8_t *)&prefix[0], (uint32_t)bytes.size());
+        put_le64((uint8_t *)&prefix[8], tag);
+        return prefix + bytes;
+    }
+
+    bool get_frame(uint64_t want_tag, std::string *reply)
+    {
+        std::string prefix;
+        if (!get(16, &prefix)) {
+            return false;
+        }
+        EXPECT_EQ(want_tag, get_le64((const uint8_t *)&prefix[8]));
+        return get(get_le32((const uint8_t *)&prefix[0]), reply);
+    }
+
+    /* 0 when a reply came. */
+    int ask(const std::string &bytes, std::string *reply)
+    {
+        if (!inproc) {
+            return put(framed(bytes, 77)) && get_frame(77, reply) ? 0 : -1;
+        }
+        int rv = nng_send(s, (void *)bytes.data(), bytes.size(), 0);
+        if (rv != 0) {
+            return rv;
+        }
+        void *p;
+        size_t n;
+        rv = nng_recv(s, &p, &n, NNG_FLAG_ALLOC);
+        if (rv == 0) {
+            reply->assign((char *)p, n);
+            nng_free(p, n);
+        }
+        return rv;
+    }
+};
+
+std::string frame_of(const std::string &meta)
+{
+    struct rpc_head h = {};
+    h.method = METHOD_STATUS;
+    memset(h.request_id.b, 0x5a, 16);
+    h.meta_bytes = (uint32_t)meta.size();
+    std::string f(RPC_HEAD_BYTES, 0);
+    rpc_head_encode(&h, (uint8_t *)f.data());
+    return f + meta;
+}
+
+} // namespace
+
+TEST_P(Transport, MalformedFramesAreAnsweredCorruptAndTheLinkLives)
+{
+    Server srv;
+    srv.handler = Server::echo;
+    std::string url = fresh_url(GetParam());
+    ASSERT_EQ(OK, srv.open(url));
+    RawClient raw(url);
+    std::string good = frame_of("hello");
+    std::vector<std::string> bad = {"", "x", std::string(RPC_HEAD_BYTES, 0), std::string(300000, 'z'), good + "!"};
+    for (size_t n = 1; n < good.size(); n += 7) {
+        bad.push_back(good.substr(0, n));
+    }
+    for (const std::string &b : bad) {
+        std::string reply;
+        ASSERT_EQ(0, raw.ask(b, &reply)) << b.size();
+        struct rpc_head h;
+        struct slice meta, attach;
+        ASSERT_EQ(OK, rpc_frame_decode(slice_make(reply.data(), reply.size()), &h, &meta, &attach));
+        EXPECT_TRUE(h.reply);
+        EXPECT_EQ(ERR_CORRUPT, h.status);
+    }
+    std::string reply;
+    ASSERT_EQ(0, raw.ask(good, &reply));
+    EXPECT_EQ(1u, srv.arrivals.size()) << "a malformed frame reached the handler";
+}
+
+TEST(Rpc, AReplyFrameSentAsARequestIsRefused)
+{
+    Server srv;
+    srv.handler = Server::echo;
+    std::string url = fresh_url("inproc");
+    ASSERT_EQ(OK, srv.open(url));
+    RawClient raw(url);
+    std::string f = frame_of("");
+    f[5] = 1;
+    std::string reply;
+    ASSERT_EQ(0, raw.ask(f, &reply));
+    EXPECT_EQ(ERR_CORRUPT, (enum err)reply[12]);
+    EXPECT_TRUE(srv.arrivals.empty());
+}
+
+TEST(Rpc, AnOversizeMessageClosesThatLinkAndNoOther)
+{
+    Server srv;
+    srv.handler = Server::echo;
+    std::string url = fresh_url("tcp");
+    ASSERT_EQ(OK, srv.open(url));
+    struct rpc_client *c = client_open(url);
+    ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
+    RawClient raw(url);
+    std::string reply;
+    EXPECT_NE(0, raw.ask(std::string(RPC_RECV_BYTES_MAX + 1, 'x'), &reply));
+    EXPECT_TRUE(srv.arrivals.empty());
+    struct rpc_call call = call_make("still here", "");
+    ASSERT_EQ(OK, rpc_client_call(c, &call));
+    rpc_reply_fini(&call.reply);
+    rpc_client_close(c);
+}
+
+TEST(Rpc, FramesMayArriveByteByByteOrManyAtOnce)
+{
+    Server srv;
+    srv.handler = Server::echo;
+    std::string url = fresh_url("ipc");
+    ASSERT_EQ(OK, srv.open(url));
+    std::string three;
+    for (uint64_t tag = 1; tag <= 3; tag++) {
+        three += RawClient::framed(frame_of(std::string(tag * 11, 'x')), tag);
+    }
+    RawClient raw(url);
+    std::string reply;
+    for (size_t step : {(size_t)1, (size_t)3, (size_t)17, three.size()}) {
+        for (size_t i = 0; i < three.size(); i += step) {
+            ASSERT_TRUE(raw.put(three.substr(i, step)));
+        }
+        std::map<uint64_t, size_t> got;
+        for (int i = 0; i < 3; i++) {
+            std::string prefix;
+            ASSERT_TRUE(raw.get(16, &prefix));
+            uint64_t tag = get_le64((const uint8_t *)&prefix[8]);
+            ASSERT_TRUE(raw.get(get_le32((const uint8_t *)&prefix[0]), &reply));
+            got[tag] = reply.size();
+        }
+        EXPECT_EQ(
+            (std::map<uint64_t, size_t>{{1, RPC_HEAD_BYTES + 11}, {2, RPC_HEAD_BYTES + 22}, {3, RPC_HEAD_BYTES + 33}}),
+            got);
+    }
+}
+
+TEST(Rpc, EverySplitOfTheGreetingAndAFrameIsTheSame)
+{
+    Server srv;
+    srv.handler = Server::echo;
+    std::string url = fresh_url("ipc");
+    ASSERT_EQ(OK, srv.open(url));
+    std::string bytes = "PBXRPC1\n" + RawClient::framed(frame_of("meta"), 5);
+    for (size_t at = 1; at < bytes.size(); at++) {
+        RawClient raw(url, false);
+        ASSERT_TRUE(raw.put(bytes.substr(0, at)));
+        std::this_thread::sleep_for(1ms);
+        ASSERT_TRUE(raw.put(bytes.substr(at)));
+        std::string greeting, reply;
+        ASSERT_TRUE(raw.get(8, &greeting));
+        ASSERT_TRUE(raw.get_frame(5, &reply)) << at;
+        EXPECT_EQ(RPC_HEAD_BYTES + 4u, reply.size());
+    }
+}
+
+TEST(Rpc, AWrongGreetingEndsTheConnection)
+{
+    Server srv;
+    srv.handler = Server::echo;
+    std::string url = fresh_url("tcp");
+    ASSERT_EQ(OK, srv.open(url));
+    RawClient raw(url, false);
+    std::string got;
+    ASSERT_TRUE(raw.put("GET / HTTP/1.1\r\n\r\n"));
+    EXPECT_TRUE(raw.get(8, &got)); /* the server's own greeting, then nothing */
+    EXPECT_FALSE(raw.get(1, &got));
+    EXPECT_TRUE(srv.arrivals.empty());
+}
+
+TEST(Rpc, AClientThatReadsNoRepliesStopsOnlyItself)
+{
+    Server srv;
+    srv.handler = Server::echo;
+    std::string url = fresh_url("tcp");
+    ASSERT_EQ(OK, srv.open(url, "", 8));
+    RawClient raw(url);
+    struct timeval tv = {0, 300000};
+    setsockopt(raw.fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+    std::string f = RawClient::framed(frame_of(std::string(200000, 'x')), 1);
+    int sent = 0;
+    while (sent < 1000 && raw.put(f)) {
+        sent++;
+    }
+    EXPECT_LT(sent, 200) << "replies nobody reads must not pile up";
+    shutdown(raw.fd, SHUT_RDWR);
+    struct rpc_client *c = client_open(url);
+    struct rpc_call call = call_make("others live", "");
+    EXPECT_EQ(OK, rpc_client_call(c, &call));
+    rpc_reply_fini(&call.reply);
+    rpc_client_close(c);
+}
+
+TEST(Rpc, ARequestOverTheFrameLimitNeverLeaves)
+{
+    Server srv;
+    srv.handler = Server::echo;
+    std::string url = fresh_url("inproc");
+    ASSERT_EQ(OK, srv.open(url));
+    struct rpc_client *c = client_open(url);
+    struct rpc_call call = call_make("", std::string(RPC_FRAME_BYTES_MAX - RPC_HEAD_BYTES, 'x'));
+    std::string room(RPC_FRAME_BYTES_MAX - RPC_HEAD_BYTES, 'x');
+    ASSERT_EQ(OK, rpc_client_call(c, &call));
+    rpc_reply_fini(&call.reply);
+    std::string over = room + "x";
+    call = call_make("", over);
+    EXPECT_EQ(ERR_LIMIT, rpc_client_call(c, &call));
+    EXPECT_EQ(1u, srv.arrivals.size());
+    rpc_client_close(c);
+}
+
+TEST(Rpc, AnAddressInUseIsSaid)
+{
+    std::string url = fresh_url("tcp");
+    Server a, b;
+    a.handler = b.handler = Server::echo;
+    ASSERT_EQ(OK, a.open(url));
+    EXPECT_EQ(ERR_EXISTS, b.open(url));
+}
+
+TEST(Rpc, AnIpcSocketIsForItsOwnerOnly)
+{
+    std::string url = fresh_url("ipc");
+    Server a;
+    a.handler = Server::echo;
+    ASSERT_EQ(OK, a.open(url));
+    struct stat st;
+    ASSERT_EQ(0, stat(url.substr(6).c_str(), &st));
+    EXPECT_EQ(0600u, st.st_mode & 0777u);
+}
+
+/* --- hints --- */
+
+namespace
+{
+
+struct Listener {
+    struct rpc_subscriber *s = nullptr;
+    std::mutex mutex;
+    std::vector<struct rpc_hint> hints;
+    std::atomic<int> ups{0}, downs{0};
+
+    explicit Listener(const std::string &url)
+    {
+        struct rpc_subscriber_config cfg = {};
+        cfg.url = url.c_str();
+        cfg.user = this;
+        cfg.on_hint = [](void *u, const struct rpc_hint *h) {
+            Listener *l = (Listener *)u;
+            std::lock_guard<std::mutex> g(l->mutex);
+            l->hints.push_back(*h);
+        };
+        cfg.on_link = [](void *u, bool up) { up ? ((Listener *)u)->ups++ : ((Listener *)u)->downs++; };
+        EXPECT_EQ(OK, rpc_subscriber_open(&cfg, &s, nullptr));
+    }
+
+    ~Listener()
+    {
+        rpc_subscriber_close(s);
+    }
+
+    size_t count()
+    {
+        std::lock_guard<std::mutex> g(mutex);
+        return hints.size();
+    }
+};
+
+} // namespace
+
+TEST_P(Transport, HintsReachEverySubscriberInOrder)
+{
+    Server srv;
+    srv.handler = Server::echo;
+    std::string pub = fresh_url(GetParam());
+    ASSERT_EQ(OK, srv.open(fresh_url("inproc"), pub));
+    Listener a(pub), b(pub);
+    ASSERT_TRUE(eventually([&] { return a.ups == 1 && b.ups == 1; }));
+    /* The publisher's side of a link may come up a moment later: repeat the first until both have it. */
+    struct rpc_hint h = {{1}, 9, 0, {5}, {6}, 0};
+    ASSERT_TRUE(eventually([&] {
+        rpc_server_publish(srv.s, &h);
+        return a.count() > 0 && b.count() > 0;
+    }));
+    for (uint64_t i = 1; i <= 200; i++) {
+        h.seq = i;
+        rpc_server_publish(srv.s, &h);
+    }
+    for (Listener *l : {&a, &b}) {
+        ASSERT_TRUE(eventually([&] {
+            std::lock_guard<std::mutex> g(l->mutex);
+            return l->hints.back().seq == 200;
+        }));
+        uint64_t last = 0;
+        for (const struct rpc_hint &x : l->hints) {
+            EXPECT_TRUE(x.seq == 0 || x.seq == last + 1);
+            last = x.seq;
+        }
+    }
+}
+
+TEST_P(Transport, ASubscriberHearsThatItsLinkWentDownAndUp)
+{
+    std::string pub = fresh_url(GetParam());
+    auto srv = std::make_unique<Server>();
+    srv->handler = Server::echo;
+    ASSERT_EQ(OK, srv->open(fresh_url("inproc"), pub));
+    Listener a(pub);
+    ASSERT_TRUE(eventually([&] { return a.ups == 1; }));
+    srv.reset();
+    ASSERT_TRUE(eventually([&] { return a.downs == 1; }));
+    srv = std::make_unique<Server>();
+    srv->handler = Server::echo;
+    ASSERT_EQ(OK, srv->open(fresh_url("inproc"), pub));
+    ASSERT_TRUE(eventually([&] { return a.ups == 2; }));
+}
