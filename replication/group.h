@@ -40,6 +40,10 @@ struct repl_fsm {
      * later). May be NULL. */
     void (*committed)(void *ctx);
     void (*aborted)(void *ctx);
+    /* May a chunk of a staged body be stored under this index now? OK, or the answer to the proposer; ERR_FULL,
+     * ERR_NOMEM, ERR_CORRUPT as from apply. Asked in the transaction that would store it, so that none comes after the
+     * upload has ended. NULL: always. */
+    enum err (*staged)(void *ctx, struct kv_txn *txn, uint64_t index);
 };
 
 #ifdef __cplusplus

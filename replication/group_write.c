@@ -89,6 +89,11 @@ static enum err write_staged(struct group *g, struct kv_txn *t, const struct pro
         *out_status = ERR_STALE;
         return OK;
     }
+    e = g->fsm.staged == NULL ? OK : g->fsm.staged(g->fsm.ctx, t, p->staged_index);
+    if (e != OK) {
+        *out_status = e;
+        return e == ERR_FULL || e == ERR_NOMEM || e == ERR_CORRUPT || e == ERR_IO ? e : OK;
+    }
     if (p->staged_offset > stored) {
         return OK;
     }

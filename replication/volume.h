@@ -56,7 +56,7 @@ struct proposal {
      * 0) in this turn's transaction, outside the log (ARCHITECTURE, section 5); data is empty. Chunks of one body come
      * in order; each but the last is a multiple of REPL_BODY_CHUNK_DATA bytes. ERR_INVAL: a gap, an odd offset, an
      * index that no entry has yet, or a rewrite that would leave a short chunk in the middle. Writing the same again is
-     * fine (a retry). ERR_STALE: the body is dead. */
+     * fine (a retry). ERR_STALE: the body is dead. Whatever else the state machine says (repl_fsm.staged). */
     uint64_t staged_index;
     uint64_t staged_offset;
     /* status OK: the entry is durable and applied, result is what apply produced (valid during the call). Otherwise it

@@ -62,11 +62,18 @@ static void shard_aborted(void *ctx)
     s->inner.aborted(s->inner.ctx);
 }
 
+static enum err shard_staged(void *ctx, struct kv_txn *txn, uint64_t index)
+{
+    struct node_shard *s = ctx;
+    return s->inner.staged(s->inner.ctx, txn, index);
+}
+
 static enum err shard_open(struct node *n, uint32_t number, uint64_t dedupe_ms)
 {
     struct node_shard *s = &n->shards[number];
     struct storage_fsm_config cfg = {.shard = {number}, .dedupe_ms = dedupe_ms};
-    struct repl_fsm fsm = {.ctx = s, .apply = shard_apply, .committed = shard_committed, .aborted = shard_aborted};
+    struct repl_fsm fsm = {
+        .ctx = s, .apply = shard_apply, .committed = shard_committed, .aborted = shard_aborted, .staged = shard_staged};
     s->node = n;
     s->id.v = number;
     list_init(&s->dirty);

@@ -3,6 +3,7 @@
 #include "storage/apply/common/dedupe.h"
 #include "storage/apply/common/event_log.h"
 #include "storage/apply/common/op_run.h"
+#include "storage/apply/staging.h"
 
 /* Old dedupe rows dropped in passing by each entry of their account. */
 #define EXPIRE_PER_ENTRY 4
@@ -182,10 +183,21 @@ static void fsm_aborted(void *ctx)
     event_log_abort(&f->events);
 }
 
+/* A reservation that was used, aborted or purged takes no more chunks: nobody would ever delete them. */
+static enum err fsm_staged(void *ctx, struct kv_txn *txn, uint64_t index)
+{
+    const struct storage_fsm *f = ctx;
+    struct store s = {.t = txn};
+    struct stage_row row;
+    memcpy(s.prefix, f->cfg.prefix, STORE_PREFIX_BYTES);
+    return stage_get(&s, index, &row);
+}
+
 void storage_fsm_bind(struct storage_fsm *f, struct repl_fsm *out)
 {
     out->ctx = f;
     out->apply = fsm_apply;
     out->committed = fsm_committed;
     out->aborted = fsm_aborted;
+    out->staged = fsm_staged;
 }

@@ -122,7 +122,7 @@ enum err Toy::apply(void *ctx, struct kv_txn *t, struct repl_position pos, struc
 struct repl_fsm Toy::open(uint32_t shard)
 {
     shards_[shard] = ToyShard();
-    struct repl_fsm fsm = {&shards_[shard], apply, committed, committed};
+    struct repl_fsm fsm = {&shards_[shard], apply, committed, committed, nullptr};
     return fsm;
 }
 

@@ -11,10 +11,9 @@ constexpr uint64_t ROW = REPL_BODY_CHUNK_DATA;
 
 /* --- handoffs --- */
 
-static std::string step_id(uint32_t from, const Carry &c, uint8_t step)
+static std::string step_id(uint32_t from, const Carry &c)
 {
     struct u128 id = housekeeping_handoff_id({from}, c.due.index, c.due.to);
-    id.b[0] = static_cast<uint8_t>(id.b[0] ^ step);
     return std::string(reinterpret_cast<const char *>(id.b), sizeof(id.b));
 }
 
@@ -57,6 +56,26 @@ void World::courier(struct kv_txn *t)
     }
 }
 
+/* Before a body is staged again: did the other shard take the mail, and the answer was lost? */
+bool World::carried_before(uint32_t shard, const Carry &c, struct kv_txn *t)
+{
+    struct entry_head h = {};
+    struct buf result;
+    bool grows = false;
+    bool done = false;
+    std::string id = step_id(shard, c);
+    h.method = METHOD_DELIVER;
+    h.shard = c.due.to;
+    h.entry_ms = node.clock.wall_ms;
+    h.issue_ms = h.entry_ms;
+    memcpy(h.request_id.b, id.data(), id.size());
+    buf_init(&result, SIZE_MAX / 2);
+    enum err e = storage_precheck(t, runs_[c.due.to.v].prefix, &h, slice_make(c.op.data(), c.op.size()), 0, &grows,
+                                  &done, &result);
+    buf_fini(&result);
+    return e == OK && done;
+}
+
 void World::carry_on(uint32_t shard, const std::shared_ptr<Carry> &c, struct kv_txn *t)
 {
     if (c->busy) {
@@ -71,16 +90,17 @@ void World::carry_on(uint32_t shard, const std::shared_ptr<Carry> &c, struct kv_
         << "a handoff's body";
     buf_fini(&body);
     c->busy = true;
+    c->delivered = c->delivered || carried_before(shard, *c, t);
     if (c->delivered) {
         carry_done(shard, c);
     } else if (c->due.body_bytes > INLINE_MAX && c->staged < c->due.body_bytes) {
-        carry_stage(shard, c);
+        carry_stage(c);
     } else {
         carry_deliver(shard, c);
     }
 }
 
-void World::carry_stage(uint32_t shard, const std::shared_ptr<Carry> &c)
+void World::carry_stage(const std::shared_ptr<Carry> &c)
 {
     auto op = unpack<Pb__OpDeliver>(c->op);
     uint64_t account = op->recipients[c->stager % op->n_recipients]->account;
@@ -89,7 +109,6 @@ void World::carry_stage(uint32_t shard, const std::shared_ptr<Carry> &c)
         begin.account = account;
         begin.size = c->due.body_bytes;
         RequestRef r = request(c->due.to.v, METHOD_STAGE_BEGIN, account, &begin.base);
-        r->id = step_id(shard, *c, static_cast<uint8_t>(1 + c->stager));
         r->internal = true;
         r->done = [c, n = op->n_recipients](enum err status, const std::string &result) {
             c->busy = false;
@@ -134,7 +153,7 @@ void World::carry_deliver(uint32_t shard, const std::shared_ptr<Carry> &c)
     source.staged_index = c->staged_index;
     copy.body = &source;
     RequestRef r = request(c->due.to.v, METHOD_DELIVER, 0, &copy.base);
-    r->id = step_id(shard, *c, 0);
+    r->id = step_id(shard, *c);
     r->internal = true;
     r->content = c->content;
     r->handoff = c->due.index;

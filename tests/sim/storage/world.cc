@@ -109,6 +109,10 @@ void World::answered(const sim::Op &op, enum err status, const std::string &resu
         acks++;
         counts["with a staged body"] += r->content != nullptr && r->body.empty() && expected.changed;
         counts[std::string(method_name(r->method)) + " " + err_name(expected.status)]++;
+    } else if (op.staged_index != 0 && options_.trace) {
+        printf("%llu s%u chunk of i%llu at %llu: %s\n", static_cast<unsigned long long>(step_), op.shard,
+               static_cast<unsigned long long>(op.staged_index), static_cast<unsigned long long>(op.staged_offset),
+               err_name(status));
     } else if (op.staged_index == 0) {
         EXPECT_TRUE(status == ERR_FULL || status == ERR_OVERLOAD || status == ERR_UNAVAILABLE) << err_name(status);
     }

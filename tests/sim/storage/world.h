@@ -177,7 +177,8 @@ class World : public sim::Workload
     /* courier.cc */
     void courier(struct kv_txn *t);
     void carry_on(uint32_t shard, const std::shared_ptr<Carry> &c, struct kv_txn *t);
-    void carry_stage(uint32_t shard, const std::shared_ptr<Carry> &c);
+    bool carried_before(uint32_t shard, const Carry &c, struct kv_txn *t);
+    void carry_stage(const std::shared_ptr<Carry> &c);
     void carry_deliver(uint32_t shard, const std::shared_ptr<Carry> &c);
     void carry_done(uint32_t shard, const std::shared_ptr<Carry> &c);
     void forget_copies(uint32_t shard, struct kv_txn *t);

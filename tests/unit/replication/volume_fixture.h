@@ -28,6 +28,7 @@ struct Machine {
     int committed = 0;
     int aborted = 0;
     enum err fail = OK;    /* what apply answers for data that contains "bad" */
+    enum err staged = OK;  /* what it says to chunks */
     std::string kill_next; /* data that kills the body of its own entry */
     std::vector<uint64_t> indexes;
 
@@ -58,9 +59,13 @@ struct Machine {
     {
         static_cast<Machine *>(ctx)->aborted++;
     }
+    static enum err on_staged(void *ctx, struct kv_txn *, uint64_t)
+    {
+        return static_cast<Machine *>(ctx)->staged;
+    }
     struct repl_fsm fsm()
     {
-        struct repl_fsm f = {this, apply, on_committed, on_aborted};
+        struct repl_fsm f = {this, apply, on_committed, on_aborted, on_staged};
         return f;
     }
 };

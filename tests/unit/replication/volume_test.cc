@@ -404,6 +404,23 @@ TEST_F(Staged, ADeadBodyTakesNoMoreChunks)
     EXPECT_EQ(chunk(machines[0].indexes.back(), 0, "x"), ERR_STALE);
 }
 
+/* The upload ended, its body was deleted, and then a chunk came that the leader had let through before. */
+TEST_F(Staged, AChunkAfterTheUploadHasEndedLeavesNothingBehind)
+{
+    start();
+    ASSERT_EQ(one(0, "reserve"), OK);
+    uint64_t index = machines[0].indexes.back();
+    ASSERT_EQ(chunk(index, 0, std::string(CHUNK, 'a')), OK);
+    machines[0].staged = ERR_NOTFOUND;
+    EXPECT_EQ(chunk(index, CHUNK, "b"), ERR_NOTFOUND);
+    EXPECT_EQ(chunk(index, 0, std::string(CHUNK, 'b')), ERR_NOTFOUND);
+    EXPECT_EQ(stored(index), CHUNK);
+    machines[0].staged = ERR_FULL;
+    EXPECT_EQ(chunk(index, CHUNK, "b"), ERR_FULL);
+    machines[0].staged = OK;
+    EXPECT_EQ(chunk(index, CHUNK, "b"), OK) << "the shard goes on";
+}
+
 /* --- log retention and dead bodies --- */
 
 TEST_F(Volume, TheLogKeepsItsRetentionAndNotMuchMore)
