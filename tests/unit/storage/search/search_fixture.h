@@ -7,7 +7,8 @@
 #include "storage/search/search.h"
 #include "tests/unit/storage/apply/shard.h"
 
-namespace search_test {
+namespace search_test
+{
 
 using namespace shard_test;
 using Uids = std::vector<uint32_t>;
@@ -311,7 +312,8 @@ class RunBox : public Box
         EXPECT_EQ(OK, kv_begin(s.kv, false, &store.t));
         memcpy(store.prefix, s.prefix, sizeof(store.prefix));
         EXPECT_EQ(OK, mailbox_get(&store, {kAccount}, static_cast<uint32_t>(inbox), &row));
-        EXPECT_EQ(OK, keyword_table_get(&store, {kAccount}, static_cast<uint32_t>(inbox), row.keywords, &arena, &table));
+        EXPECT_EQ(OK,
+                  keyword_table_get(&store, {kAccount}, static_cast<uint32_t>(inbox), row.keywords, &arena, &table));
         se.store = &store;
         se.account = {kAccount};
         se.mailbox = static_cast<uint32_t>(inbox);

@@ -9,7 +9,8 @@
 
 using namespace search_test;
 
-namespace {
+namespace
+{
 
 /* All that a message is, for a reference that knows no levels, no streams and no short cuts. */
 struct Fact {
@@ -68,7 +69,8 @@ std::string decode_part(const std::string &raw, const struct msg_part &p)
     return take(&b);
 }
 
-void read_block(struct slice block, std::vector<std::string> *texts, std::vector<std::pair<std::string, std::string>> *fields)
+void read_block(struct slice block, std::vector<std::string> *texts,
+                std::vector<std::pair<std::string, std::string>> *fields)
 {
     struct slice name;
     struct slice value;
@@ -288,10 +290,12 @@ class SearchRandom : public RunBox
 
     Key leaf()
     {
-        static const Op kOps[] = {OP(UIDS),    OP(FLAGS),  OP(KEYWORD), OP(LARGER), OP(SMALLER), OP(INTERNAL),
-                                  OP(SENT),    OP(SAVED),  OP(HEADER),  OP(BODY),   OP(TEXT),    OP(MODSEQ),
-                                  OP(ADDRESS), OP(EMAILID), OP(THREADID), OP(NEW_SINCE_UID), OP(ALL), OP(BODY), OP(TEXT)};
-        static const char *const kNames[] = {"From", "To", "subject", "Received", "X-Mailer", "Content-Type", "X-Spam", "DATE"};
+        static const Op kOps[] = {OP(UIDS),          OP(FLAGS),  OP(KEYWORD), OP(LARGER),  OP(SMALLER),
+                                  OP(INTERNAL),      OP(SENT),   OP(SAVED),   OP(HEADER),  OP(BODY),
+                                  OP(TEXT),          OP(MODSEQ), OP(ADDRESS), OP(EMAILID), OP(THREADID),
+                                  OP(NEW_SINCE_UID), OP(ALL),    OP(BODY),    OP(TEXT)};
+        static const char *const kNames[] = {"From",     "To",           "subject", "Received",
+                                             "X-Mailer", "Content-Type", "X-Spam",  "DATE"};
         const Fact &f = facts[pick(facts.size())];
         Key k = plain(kOps[pick(sizeof(kOps) / sizeof(kOps[0]))]);
         Uids list;

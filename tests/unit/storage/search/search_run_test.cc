@@ -2,7 +2,8 @@
 
 using namespace search_test;
 
-namespace {
+namespace
+{
 
 /* What a search may cost: time, memory, bytes of the result. */
 class SearchRun : public RunBox
@@ -237,7 +238,8 @@ TEST_F(SearchRun, a_header_block_beyond_its_limit_is_searched_by_text_as_it_stan
 
 TEST_F(SearchRun, every_failing_allocation_is_told_and_leaves_nothing_behind)
 {
-    add(letter("zmVlZGxl", "Content-Type: text/plain; charset=koi8-r\r\nX-Own: =?utf-8?Q?own?=\r\n"), FLAG_SEEN, {"$k"});
+    add(letter("zmVlZGxl", "Content-Type: text/plain; charset=koi8-r\r\nX-Own: =?utf-8?Q?own?=\r\n"), FLAG_SEEN,
+        {"$k"});
     add("Content-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\nContent-Type: message/rfc822\r\n\r\n"
         "Subject: =?utf-8?B?aW5uZXI=?=\r\n\r\nneedle\r\n--o--\r\n");
     Key k = any_of({all_of({uid_key({1, 2}), flags(FLAG_SEEN, 0), named(OP(KEYWORD), "$k"), text(OP(BODY), "nothing")}),

@@ -2,7 +2,8 @@
 
 using namespace search_test;
 
-namespace {
+namespace
+{
 
 /* Method calls only: what each key means, and what hostile programs get. */
 class Search : public Box
@@ -213,7 +214,8 @@ TEST_F(Search, needles_are_found_across_the_pieces_of_a_long_header)
     }
     add("X-Long:" + value + "\r\nX-Solid: " + std::string(40000, 'a') + "END\r\n\r\nx");
     for (int i = 0; i + 3 < 9000; i += 13) {
-        std::string needle = "W" + std::to_string(i) + " w" + std::to_string(i + 1) + " w" + std::to_string(i + 2) + " ";
+        std::string needle =
+            "W" + std::to_string(i) + " w" + std::to_string(i + 1) + " w" + std::to_string(i + 2) + " ";
         ASSERT_EQ((Uids{1}), hits(named(OP(HEADER), "x-long", needle))) << needle;
     }
     EXPECT_EQ((Uids{1}), hits(named(OP(HEADER), "x-solid", std::string(5000, 'A') + "end")));
@@ -225,7 +227,8 @@ TEST_F(Search, needles_are_found_across_the_pieces_of_a_long_header)
 TEST_F(Search, bodies_are_searched_after_transfer_encoding_and_charset)
 {
     add(letter("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n",
-               base64("Sch\xc3\xb6ne Gr\xc3\xbc\xc3\x9f" "e from the needle in base64")));
+               base64("Sch\xc3\xb6ne Gr\xc3\xbc\xc3\x9f"
+                      "e from the needle in base64")));
     add(letter("Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n",
                "Sch=F6ne w=\r\nords, the nee=\r\ndle in QP\r\n"));
     add(letter("Content-Type: text/plain; charset=windows-1252\r\nContent-Transfer-Encoding: 8bit\r\n",
@@ -305,15 +308,16 @@ TEST_F(Search, needles_are_found_at_every_offset_around_the_borders)
         add(letter("Content-Type: text/plain; charset=utf-8\r\n", b));
     }
     EXPECT_EQ(at.size(), hits(text(OP(BODY), "needle-\xc3\x84\xc3\x96-END")).size());
-    EXPECT_EQ(at.size(), hits(text(OP(BODY), "x\x6e" "eedle")).size());
+    EXPECT_EQ(at.size(), hits(text(OP(BODY), "x\x6e"
+                                             "eedle"))
+                             .size());
     EXPECT_EQ(0u, hits(text(OP(BODY), "needle-ao-end")).size());
 }
 
 TEST_F(Search, the_end_of_the_body_is_looked_at_and_nothing_joins_parts)
 {
     add(letter("", std::string(8191, 'x') + "fin"));
-    add(letter("Content-Type: multipart/mixed; boundary=o\r\n",
-               "--o\r\n\r\nfi\r\n--o\r\n\r\nn\r\n--o--\r\n"));
+    add(letter("Content-Type: multipart/mixed; boundary=o\r\n", "--o\r\n\r\nfi\r\n--o\r\n\r\nn\r\n--o--\r\n"));
     add(letter("Content-Transfer-Encoding: quoted-printable\r\n", "the fin=\r\n"));
     EXPECT_EQ((Uids{1, 3}), hits(text(OP(BODY), "FIN")));
 }
