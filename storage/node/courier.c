@@ -45,27 +45,37 @@ static void answer_all(struct list *l)
     }
 }
 
-void courier_hand_off(struct courier *c, struct rpc_request *r, struct slice result)
+/* Puts a delivery in line. False: the courier has stopped. */
+static bool enqueue(struct courier *c, struct waiting *w)
 {
-    struct waiting *w = mem_alloc(sizeof(*w) + result.n);
-    if (w == NULL) { /* it is committed: only the courtesy of waiting is lost */
-        rpc_request_reply(r, OK, 0, result, slice_str(""));
-    } else {
-        w->request = r;
-        w->until_ms = clock_mono_ms(c->node->clock) + COURIER_REPLY_MS;
-        w->result_bytes = result.n;
-        if (result.n > 0) {
-            memcpy(w->result, result.p, result.n);
-        }
-    }
     pthread_mutex_lock(&c->lock);
-    if (w != NULL) {
+    bool stopped = c->stop;
+    if (!stopped) {
         list_push_back(&c->arrived, &w->node);
         c->dirty[w->request->head.shard.v] = true;
         c->any_dirty = true;
+        pthread_cond_signal(&c->wake);
     }
-    pthread_cond_signal(&c->wake);
     pthread_mutex_unlock(&c->lock);
+    return !stopped;
+}
+
+void courier_hand_off(struct courier *c, struct rpc_request *r, struct slice result)
+{
+    struct waiting *w = mem_alloc(sizeof(*w) + result.n);
+    if (w == NULL) { /* it is committed: only the courtesy of waiting is lost; the next tick finds the rows */
+        rpc_request_reply(r, OK, 0, result, slice_str(""));
+        return;
+    }
+    w->request = r;
+    w->until_ms = clock_mono_ms(c->node->clock) + COURIER_REPLY_MS;
+    w->result_bytes = result.n;
+    if (result.n > 0) {
+        memcpy(w->result, result.p, result.n);
+    }
+    if (!enqueue(c, w)) {
+        answer(w); /* the next start carries it */
+    }
 }
 
 /* --- one pass --- */
@@ -173,7 +183,7 @@ static void *courier_run(void *arg)
 
 /* --- life --- */
 
-enum err courier_open(struct node *n, struct courier **out)
+enum err courier_new(struct node *n, struct courier **out)
 {
     struct courier *c = mem_zalloc(sizeof(*c));
     if (c == NULL) {
@@ -186,23 +196,27 @@ enum err courier_open(struct node *n, struct courier **out)
     c->dirty = mem_calloc(n->n_shards, sizeof(*c->dirty));
     c->keep = mem_calloc(n->n_shards, sizeof(*c->keep));
     if (c->dirty == NULL || c->keep == NULL) {
-        courier_close(c);
+        courier_free(c);
         return ERR_NOMEM;
     }
     for (uint32_t i = 0; i < n->n_shards; i++) {
         c->dirty[i] = true; /* what a crash left */
     }
     c->any_dirty = true;
-    if (pthread_create(&c->thread, NULL, courier_run, c) != 0) {
-        courier_close(c);
-        return ERR_NOMEM;
-    }
-    c->started = true;
     *out = c;
     return OK;
 }
 
-void courier_close(struct courier *c)
+enum err courier_start(struct courier *c)
+{
+    if (pthread_create(&c->thread, NULL, courier_run, c) != 0) {
+        return ERR_NOMEM;
+    }
+    c->started = true;
+    return OK;
+}
+
+void courier_stop(struct courier *c)
 {
     pthread_mutex_lock(&c->lock);
     __atomic_store_n(&c->stop, true, __ATOMIC_RELAXED);
@@ -212,6 +226,10 @@ void courier_close(struct courier *c)
         pthread_join(c->thread, NULL);
     }
     answer_all(&c->arrived);
+}
+
+void courier_free(struct courier *c)
+{
     mem_free(c->dirty);
     mem_free(c->keep);
     pthread_cond_destroy(&c->wake);

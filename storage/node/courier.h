@@ -18,9 +18,15 @@ extern "C" {
 
 struct courier;
 
-MUST_CHECK enum err courier_open(struct node *n, struct courier **out);
-/* Finishes the step in hand; answers every waiting delivery. The volume's thread must still run. */
-void courier_close(struct courier *c);
+/* A life in four steps, because deliveries reach it from before the volume's thread starts until after that has ended:
+ * made, its thread started, stopped, freed. */
+MUST_CHECK enum err courier_new(struct node *n, struct courier **out);
+/* The volume's thread runs. */
+MUST_CHECK enum err courier_start(struct courier *c);
+/* Finishes the step in hand; answers every waiting delivery, and later ones at once. The volume's thread must still
+ * run. */
+void courier_stop(struct courier *c);
+void courier_free(struct courier *c);
 
 /* A delivery with handoffs was committed in a shard: its reply goes out when they are delivered, or after
  * COURIER_REPLY_MS. Takes the request over; result is copied. Any thread. */

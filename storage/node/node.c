@@ -203,12 +203,15 @@ static enum err parts_start(struct node *n, const struct node_config *cfg, struc
         e = readers_open(n, cfg->readers == 0 ? 2 : cfg->readers, &n->readers);
     }
     if (e == OK) {
-        e = rpc_open(n, cfg, why);
+        e = courier_new(n, &n->courier);
+    }
+    if (e == OK) {
+        e = rpc_open(n, cfg, why); /* from here on requests come: what they reach is there, if not yet running */
     }
     if (e == OK) {
         e = writer_start(n);
     }
-    return e == OK ? courier_open(n, &n->courier) : e;
+    return e == OK ? courier_start(n->courier) : e;
 }
 
 /* Every part that was started, in reverse. */
@@ -221,11 +224,14 @@ static void parts_stop(struct node *n)
         readers_close(n->readers);
     }
     if (n->courier != NULL) {
-        courier_close(n->courier);
+        courier_stop(n->courier);
     }
     writer_stop(n);
     if (n->rpc != NULL) {
         rpc_server_close(n->rpc);
+    }
+    if (n->courier != NULL) {
+        courier_free(n->courier);
     }
     if (n->volume != NULL) {
         volume_close(n->volume);
