@@ -1,8 +1,10 @@
-/* RPC client: nng REQ with one context per outstanding request, behind a callback. Traps of nng handled here (ARCHITECTURE, section 4;
- * notes of the traps in proto/README.md): RESENDTIME infinite (no duplicates, no O(n^2) list), RECVMAXSZ, never cancel
- * mid-send, sockets opened once, reconnect bounds. A request is sent once per call of rpc_client_send; retrying with the same id is the caller's.
+/* RPC client: nng REQ with one context per outstanding request, behind a callback. Traps of nng handled here
+ * (ARCHITECTURE, section 4; notes of the traps in proto/README.md): RESENDTIME infinite (no duplicates, no O(n^2)
+ * list), RECVMAXSZ, never cancel mid-send, sockets opened once, reconnect bounds. A request is sent once per call of
+ * rpc_client_send; retrying with the same id is the caller's.
  *
- * Threads: rpc_client_send from any thread; `done` runs on an nng thread and must only hand over (push to a queue, loop_post). */
+ * Threads: rpc_client_send from any thread; `done` runs on an nng thread and must only hand over (push to a queue,
+ * loop_post). */
 #ifndef PROTO_RPC_CLIENT_H
 #define PROTO_RPC_CLIENT_H
 
@@ -21,7 +23,8 @@ struct rpc_client_config {
 };
 
 MUST_CHECK enum err rpc_client_open(const struct rpc_client_config *cfg, struct rpc_client **out, struct buf *why);
-/* Fails what is outstanding with ERR_CLOSED (done is called, on this thread), waits for the callbacks. Nobody may send any more. */
+/* Fails what is outstanding with ERR_CLOSED (done is called, on this thread), waits for the callbacks. Nobody may send
+ * any more. */
 void rpc_client_close(struct rpc_client *c);
 /* True while at least one pipe to the node is up. */
 bool rpc_client_connected(const struct rpc_client *c);
@@ -37,23 +40,26 @@ void rpc_reply_fini(struct rpc_reply *r);
 
 struct rpc_call {
     /* set by the caller */
-    struct rpc_head head;             /* method, shard, account, request id, issue time, budget; lengths are filled in */
-    struct slice meta;                /* copied by rpc_client_send */
-    struct slice attach;              /* copied */
+    struct rpc_head head; /* method, shard, account, request id, issue time, budget; lengths are filled in */
+    struct slice meta;    /* copied by rpc_client_send */
+    struct slice attach;  /* copied */
     uint32_t timeout_ms;
     void (*done)(struct rpc_call *c); /* exactly once after rpc_client_send returned OK */
     void *user;
     /* set before done */
-    enum err status;                  /* transport: OK, ERR_TIMEOUT, ERR_CLOSED (link cut: fate unknown), ERR_CORRUPT; then reply.head.status is the method's */
+    enum err status; /* transport: OK, ERR_TIMEOUT, ERR_CLOSED (link cut: fate unknown), ERR_CORRUPT; then
+                        reply.head.status is the method's */
     struct rpc_reply reply;
 };
 
-/* ERR_UNAVAILABLE (no link now: nothing is queued behind a dead link), ERR_OVERLOAD, ERR_LIMIT (frame too large), ERR_NOMEM, ERR_CLOSED (closing): done
- * will not be called. After ERR_TIMEOUT the request may still arrive and run: nng is never told to cancel, its context just waits the reply out. */
+/* ERR_UNAVAILABLE (no link now: nothing is queued behind a dead link), ERR_OVERLOAD, ERR_LIMIT (frame too large),
+ * ERR_NOMEM, ERR_CLOSED (closing): done will not be called. After ERR_TIMEOUT the request may still arrive and run: nng
+ * is never told to cancel, its context just waits the reply out. */
 MUST_CHECK enum err rpc_client_send(struct rpc_client *c, struct rpc_call *call);
 
-/* Blocking convenience for ctl, tests and housekeeping threads (not for loops): waits for the link, sends and waits for the reply, all within
- * timeout_ms. Returns call->status, or the error of rpc_client_send. `done` and `user` are its own. */
+/* Blocking convenience for ctl, tests and housekeeping threads (not for loops): waits for the link, sends and waits for
+ * the reply, all within timeout_ms. Returns call->status, or the error of rpc_client_send. `done` and `user` are its
+ * own. */
 MUST_CHECK enum err rpc_client_call(struct rpc_client *c, struct rpc_call *call);
 
 /* SUB side of change hints: `on_hint` runs on an nng thread. on_link(up/down) tells when hints may have been missed. */
@@ -64,7 +70,8 @@ struct rpc_subscriber_config {
     void (*on_hint)(void *user, const struct rpc_hint *h);
     void (*on_link)(void *user, bool up);
 };
-MUST_CHECK enum err rpc_subscriber_open(const struct rpc_subscriber_config *cfg, struct rpc_subscriber **out, struct buf *why);
+MUST_CHECK enum err rpc_subscriber_open(const struct rpc_subscriber_config *cfg, struct rpc_subscriber **out,
+                                        struct buf *why);
 void rpc_subscriber_close(struct rpc_subscriber *s);
 
 #ifdef __cplusplus

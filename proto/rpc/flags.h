@@ -1,10 +1,12 @@
-/* Numbers shared by frontends and storage: message flags, special uses, FETCH columns. Part of the wire and the records. */
+/* Numbers shared by frontends and storage: message flags, special uses, FETCH columns. Part of the wire and the
+ * records. */
 #ifndef PROTO_RPC_FLAGS_H
 #define PROTO_RPC_FLAGS_H
 
 #include <stdint.h>
 
-/* Message flags (RFC 3501, 2.3.2). Bits 8..62 are the mailbox's keywords 0..54; bit 63 says that overflow rows hold more. */
+/* Message flags (RFC 3501, 2.3.2). Bits 8..62 are the mailbox's keywords 0..54; bit 63 says that overflow rows hold
+ * more. */
 #define FLAG_ANSWERED (UINT64_C(1) << 0)
 #define FLAG_FLAGGED (UINT64_C(1) << 1)
 #define FLAG_DELETED (UINT64_C(1) << 2)
@@ -37,12 +39,15 @@
 #define FETCH_COL_BODYSTRUCTURE (1u << 8)
 #define FETCH_COL_HEADERS (1u << 9) /* cached header lines */
 #define FETCH_COL_RECORD (1u << 10) /* the whole message record: part tables */
-#define FETCH_COL_TEXT_MASK (FETCH_COL_ENVELOPE | FETCH_COL_BODY | FETCH_COL_BODYSTRUCTURE | FETCH_COL_HEADERS | FETCH_COL_RECORD)
+#define FETCH_COL_TEXT_MASK                                                                                            \
+    (FETCH_COL_ENVELOPE | FETCH_COL_BODY | FETCH_COL_BODYSTRUCTURE | FETCH_COL_HEADERS | FETCH_COL_RECORD)
 
-/* A body above this is staged (ARCHITECTURE, section 5); derived records above METADATA_INLINE_MAX are cut by the parser's limits. */
+/* A body above this is staged (ARCHITECTURE, section 5); derived records above METADATA_INLINE_MAX are cut by the
+ * parser's limits. */
 #define BODY_INLINE_MAX (128 * 1024)
 #define MESSAGE_RECORD_MAX (32 * 1024)
-/* A staged body's chunks but the last: 32 rows of the store (replication/group.h, REPL_BODY_CHUNK_DATA), so that rows stay full. */
+/* A staged body's chunks but the last: 32 rows of the store (replication/group.h, REPL_BODY_CHUNK_DATA), so that rows
+ * stay full. */
 #define STAGE_CHUNK_BYTES (32 * 4076)
 #define OP_UIDS_MAX 1000
 #define OP_RECIPIENTS_MAX 200 /* of one OpDeliver in its shard; ERR_LIMIT beyond */

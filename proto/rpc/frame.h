@@ -1,10 +1,11 @@
-/* The RPC frame: a fixed little-endian header, then the protobuf payload (`meta`), then raw attachment bytes (bodies travel here, so that
- * protobuf never copies them). Requests and replies have the same layout. <= 256 KiB in all. CRC-free: TCP, TLS and our rows have their own.
+/* The RPC frame: a fixed little-endian header, then the protobuf payload (`meta`), then raw attachment bytes (bodies
+ * travel here, so that protobuf never copies them). Requests and replies have the same layout. <= 256 KiB in all.
+ * CRC-free: TCP, TLS and our rows have their own.
  *
  *   0  u32 magic "PBX1"     4 u8 version (1)      5 u8 flags (bit 0: reply)   6 u16 method
  *   8  u32 shard           12 u32 status (reply: enum err)
- *  16  u8[16] request id   32 u64 account         40 u64 issue_ms (wall clock of the frontend, when it first sent the request)
- *  48  u32 budget_ms (time left at sending)       52 u32 meta_bytes  56 u32 attach_bytes  60 u32 reserved (0)
+ *  16  u8[16] request id   32 u64 account         40 u64 issue_ms (wall clock of the frontend, when it first sent the
+ * request) 48  u32 budget_ms (time left at sending)       52 u32 meta_bytes  56 u32 attach_bytes  60 u32 reserved (0)
  *  64  u64 hint (reply: node that leads, for ERR_NOT_LEADER)
  */
 #ifndef PROTO_RPC_FRAME_H
@@ -37,16 +38,20 @@ struct rpc_head {
 
 void rpc_head_encode(const struct rpc_head *h, uint8_t out[RPC_HEAD_BYTES]);
 /* ERR_CORRUPT unless magic, version and lengths fit the whole frame exactly. Views point into `frame`. */
-MUST_CHECK enum err rpc_frame_decode(struct slice frame, struct rpc_head *out, struct slice *out_meta, struct slice *out_attach);
+MUST_CHECK enum err rpc_frame_decode(struct slice frame, struct rpc_head *out, struct slice *out_meta,
+                                     struct slice *out_attach);
 
-/* A change hint on PUB: which account and mailbox reached which modseq, with an epoch (changes when the leader or its process does) and a
- * sequence number per shard: a gap tells the reader to ask (ReadWatch). Fixed 48 bytes after a 4-byte topic "HINT".
+/* A change hint on PUB: which account and mailbox reached which modseq, with an epoch (changes when the leader or its
+ * process does) and a sequence number per shard: a gap tells the reader to ask (ReadWatch). Fixed 48 bytes after a
+ * 4-byte topic "HINT".
  *
- *   0 "HINT"   4 u32 shard   8 u64 epoch   16 u64 seq   24 u64 account   32 u64 mailbox   40 u64 modseq   48 u32 reserved (0)
+ *   0 "HINT"   4 u32 shard   8 u64 epoch   16 u64 seq   24 u64 account   32 u64 mailbox   40 u64 modseq   48 u32
+ * reserved (0)
  *
- * Every account hint raises its shard's seq by one. Heartbeats (account 0) repeat the latest: for a shard, each second while it changed in the last
- * RPC_HINT_QUIET_S seconds; and once a second one for RPC_HINT_SHARD_ALL, whose seq counts the account hints of all shards of this publisher. So idle shards are silent and
- * still a subscriber learns within a second that it missed something, and within 3 s that nobody speaks any more. */
+ * Every account hint raises its shard's seq by one. Heartbeats (account 0) repeat the latest: for a shard, each second
+ * while it changed in the last RPC_HINT_QUIET_S seconds; and once a second one for RPC_HINT_SHARD_ALL, whose seq counts
+ * the account hints of all shards of this publisher. So idle shards are silent and still a subscriber learns within a
+ * second that it missed something, and within 3 s that nobody speaks any more. */
 #define RPC_HINT_SHARD_ALL UINT32_MAX
 #define RPC_HINT_QUIET_S 3
 

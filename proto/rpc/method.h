@@ -1,5 +1,6 @@
-/* The RPC methods: X(NAME, number, write, request message, reply message). Numbers are on the wire and, for writes, in the log. Never
- * renumber. Storage implements one file each: storage/apply/<name>.c for writes, storage/method/<name>.c for reads (lower-case names). */
+/* The RPC methods: X(NAME, number, write, request message, reply message). Numbers are on the wire and, for writes, in
+ * the log. Never renumber. Storage implements one file each: storage/apply/<name>.c for writes, storage/method/<name>.c
+ * for reads (lower-case names). */
 #ifndef PROTO_RPC_METHOD_H
 #define PROTO_RPC_METHOD_H
 

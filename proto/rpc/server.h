@@ -1,8 +1,8 @@
 /* RPC server: nng REP with contexts, on one or more URLs (inproc, tcp, ipc), and a PUB socket for change hints.
  *
- * Threads: `on_request` runs on an nng thread and must only hand over (to the volume's inbox, to a reader); whoever finishes the request
- * calls rpc_request_reply from any thread, exactly once. Requests in flight are bounded by `contexts`: beyond it nng's queues
- * and TCP push back. Malformed frames are answered ERR_CORRUPT here. */
+ * Threads: `on_request` runs on an nng thread and must only hand over (to the volume's inbox, to a reader); whoever
+ * finishes the request calls rpc_request_reply from any thread, exactly once. Requests in flight are bounded by
+ * `contexts`: beyond it nng's queues and TCP push back. Malformed frames are answered ERR_CORRUPT here. */
 #ifndef PROTO_RPC_SERVER_H
 #define PROTO_RPC_SERVER_H
 
@@ -17,37 +17,40 @@ extern "C" {
 struct rpc_server;
 
 struct rpc_request {
-    struct queue_node node;   /* for the receiver's queues */
+    struct queue_node node; /* for the receiver's queues */
     struct rpc_head head;
-    struct slice meta;        /* valid until the reply */
+    struct slice meta; /* valid until the reply */
     struct slice attach;
-    uint64_t deadline_ms;     /* monotonic: arrival + budget */
-    void *user;               /* the handler's */
+    uint64_t deadline_ms; /* monotonic: arrival + budget */
+    void *user;           /* the handler's */
     struct rpc_server *server;
 };
 
 struct rpc_server_config {
-    const char *const *urls;      /* REP: at least one */
+    const char *const *urls; /* REP: at least one */
     size_t n_urls;
-    const char *const *pub_urls;  /* PUB */
+    const char *const *pub_urls; /* PUB */
     size_t n_pub_urls;
-    uint32_t contexts;            /* default 1024 */
+    uint32_t contexts; /* default 1024 */
     void *user;
     void (*on_request)(void *user, struct rpc_request *r);
 };
 
 MUST_CHECK enum err rpc_server_open(const struct rpc_server_config *cfg, struct rpc_server **out, struct buf *why);
-/* No request arrives after it returns: newcomers are answered ERR_UNAVAILABLE. Outstanding requests must still be replied to, and the replies are
- * delivered until rpc_server_close, which waits for them. */
+/* No request arrives after it returns: newcomers are answered ERR_UNAVAILABLE. Outstanding requests must still be
+ * replied to, and the replies are delivered until rpc_server_close, which waits for them. */
 void rpc_server_stop(struct rpc_server *s);
 void rpc_server_close(struct rpc_server *s);
 
-/* status and hint go to the head; meta and attach are copied into the reply message. Frees the request. attach2 follows attach (may be empty). */
+/* status and hint go to the head; meta and attach are copied into the reply message. Frees the request. attach2 follows
+ * attach (may be empty). */
 void rpc_request_reply(struct rpc_request *r, enum err status, uint64_t hint, struct slice meta, struct slice attach);
-/* To build a reply without a copy: room for meta + attach (<= RPC_FRAME_BYTES_MAX) right in the message. ERR_NOMEM, ERR_LIMIT. */
+/* To build a reply without a copy: room for meta + attach (<= RPC_FRAME_BYTES_MAX) right in the message. ERR_NOMEM,
+ * ERR_LIMIT. */
 MUST_CHECK enum err rpc_request_reply_begin(struct rpc_request *r, size_t bytes, uint8_t **out_p);
 /* The first meta_bytes of the room are meta, the next attach_bytes the attachment. Frees the request. */
-void rpc_request_reply_end(struct rpc_request *r, enum err status, uint64_t hint, size_t meta_bytes, size_t attach_bytes);
+void rpc_request_reply_end(struct rpc_request *r, enum err status, uint64_t hint, size_t meta_bytes,
+                           size_t attach_bytes);
 
 /* Thread-safe. A slow subscriber loses hints (that is why they carry sequence numbers). */
 void rpc_server_publish(struct rpc_server *s, const struct rpc_hint *h);
