@@ -10,8 +10,9 @@
 extern "C" {
 #endif
 
-/* Delivers every handoff of the shard that can be delivered now. out_left: some could not. */
-MUST_CHECK enum err carry_handoffs(struct node *n, struct shard_id from, bool *out_left);
+/* Delivers every handoff of the shard that can be delivered now, a batch with two commits at a time. out_left: some
+ * could not. Ends early, between batches, when *stop (atomic) is set. */
+MUST_CHECK enum err carry_handoffs(struct node *n, struct shard_id from, const bool *stop, bool *out_left);
 /* Proposes up to steps_max purge steps. */
 MUST_CHECK enum err carry_purge(struct node *n, struct shard_id shard, struct housekeeping *h, unsigned steps_max);
 

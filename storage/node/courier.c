@@ -83,7 +83,7 @@ void courier_hand_off(struct courier *c, struct rpc_request *r, struct slice res
 static void shard_pass(struct courier *c, uint32_t number)
 {
     bool left = false;
-    enum err e = carry_handoffs(c->node, (struct shard_id){number}, &left);
+    enum err e = carry_handoffs(c->node, (struct shard_id){number}, &c->stop, &left);
     if (e != OK || left) {
         if (e != OK && e != ERR_UNAVAILABLE && e != ERR_QUOTA) {
             log_warn("courier.retry", "handoffs wait for the next try", LOG_U64("shard", number), LOG_ERR(e));

@@ -222,6 +222,12 @@ TEST_F(NodeTest, RequestsThatComeWhileItStartsAreServedOrPutOff)
     std::string msg = message("early");
     std::string meta = deliver_op(msg, a, {b});
     down();
+    /* Over the socket: nng 1.5 leaks a request of a link that is cut while it is queued, and inproc ends with its
+     * process. */
+    rpc_client_close(client);
+    std::string socket = "ipc://" + dir + "/ctl.sock";
+    struct rpc_client_config cc = {socket.c_str(), 16};
+    ASSERT_EQ(OK, rpc_client_open(&cc, &client, nullptr));
     std::atomic<bool> stop{false};
     std::atomic<int> ok{0};
     std::thread knocking([&] {
@@ -252,6 +258,8 @@ struct Listener {
     std::mutex mutex;
     std::vector<struct rpc_hint> changes;
     std::vector<struct rpc_hint> beats;
+    size_t all_beats = 0;
+    size_t changes_since_beat = 0; /* the first heartbeat of the node */
     std::atomic<bool> up{false};
 
     explicit Listener(const std::string &url)
@@ -263,6 +271,8 @@ struct Listener {
             Listener *l = (Listener *)u;
             std::lock_guard<std::mutex> g(l->mutex);
             (h->account.v == 0 ? l->beats : l->changes).push_back(*h);
+            l->all_beats += h->account.v == 0 && h->shard.v == RPC_HINT_SHARD_ALL;
+            l->changes_since_beat += h->account.v != 0 && l->all_beats > 0;
         };
         cfg.on_link = [](void *u, bool is_up) { ((Listener *)u)->up = is_up; };
         EXPECT_EQ(OK, rpc_subscriber_open(&cfg, &s, nullptr));
@@ -310,7 +320,13 @@ TEST_F(NodeTest, ChangesAreHintedAndTheHeartbeatSaysHowManyThereWere)
     for (auto &b : l.beats) {
         EXPECT_EQ(h.epoch, b.epoch);
     }
-    EXPECT_EQ(l.beats.front().seq + l.changes.size(), l.beats.back().seq);
+    std::vector<struct rpc_hint> all;
+    for (auto &b : l.beats) {
+        if (b.shard.v == RPC_HINT_SHARD_ALL) {
+            all.push_back(b);
+        }
+    }
+    EXPECT_EQ(all.front().seq + l.changes_since_beat, all.back().seq);
 }
 
 TEST_F(NodeTest, IdleShardsAreSilent)
