@@ -54,6 +54,10 @@ void World::client_op()
         op_directory();
         return;
     }
+    if (options_.bulk && chance(60)) {
+        op_bulk(a);
+        return;
+    }
     if (sessions_.size() < SESSIONS_MAX && chance(20)) {
         std::string name;
         Session s;
@@ -311,7 +315,7 @@ void World::op_store(const AccountRef &a)
     }
     Pb__OpStore op = PB__OP_STORE__INIT;
     op.account = a->id;
-    op.mailbox = chance(97) ? m->id : 1 + below(40);
+    op.mailbox = chance(97) ? m->id : 1000000;
     op.uids = bytes_of(uids);
     op.mode = static_cast<Pb__OpStore__Mode>(below(3));
     op.flags = below(3) == 0 ? FLAG_DELETED : below(32);
@@ -367,6 +371,25 @@ void World::op_copy(const AccountRef &a)
     op.uids = bytes_of(uids);
     op.to = text(to);
     op.copy_id = bytes_of(copy_id);
+    submit(request(a->shard, METHOD_COPY, a->id, &op.base));
+}
+
+/* Ranges of up to 1,000 messages, and sometimes more than an entry may touch. */
+void World::op_bulk(const AccountRef &a)
+{
+    MailboxRef m = a->tree.at("INBOX");
+    uint32_t first = static_cast<uint32_t>(1 + below(m->uidnext));
+    std::string uids = pack_range(first, m->messages.size() > 1000 ? first + 900 : UINT32_MAX);
+    Pb__OpCopy op = PB__OP_COPY__INIT;
+    std::string copy_id = a->copies.empty() ? "0123456789abcdef" : a->copies.begin()->first;
+    std::string to = chance(70) ? "INBOX" : "Archive";
+    op.account = a->id;
+    op.mailbox = m->id;
+    op.uids = bytes_of(uids);
+    op.to = text(to);
+    op.copy_id = bytes_of(copy_id);
+    op.undo = m->messages.size() > 3000 || chance(4);
+    op.last = !op.undo && chance(10);
     submit(request(a->shard, METHOD_COPY, a->id, &op.base));
 }
 

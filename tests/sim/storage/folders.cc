@@ -45,7 +45,7 @@ void World::op_misc(const AccountRef &a)
         MailboxRef m = some_mailbox(*a, &path);
         Pb__OpRecentClaim op = PB__OP_RECENT_CLAIM__INIT;
         op.account = a->id;
-        op.mailbox = m == nullptr ? 77 : m->id;
+        op.mailbox = m == nullptr ? 1000000 : m->id;
         submit(request(a->shard, METHOD_RECENT_CLAIM, a->id, &op.base));
     } else {
         Pb__OpQuotaSet op = PB__OP_QUOTA_SET__INIT;

@@ -277,7 +277,7 @@ Outcome Model::purge(const Entry &e)
     }
     for (auto &[id, a] : s.accounts) {
         for (auto &[copy_id, c] : a->copies) {
-            if (old(c.entry_ms, COPY_MS)) {
+            if (c.undoing || old(c.entry_ms, COPY_MS)) {
                 if (a->live) {
                     copy_undo(e, *a, std::string(copy_id));
                 }

@@ -73,6 +73,7 @@ struct Copy {
     MailboxRef to;
     std::vector<uint32_t> made;
     uint64_t entry_ms = 0;
+    bool undoing = false;
 };
 
 struct Account {

@@ -5,7 +5,17 @@
 namespace mail
 {
 
-constexpr size_t KEYWORDS = 200; /* of a mailbox */
+constexpr size_t KEYWORDS = 200;  /* of a mailbox */
+constexpr size_t MESSAGES = 1000; /* an entry touches */
+
+static size_t count(const Mailbox &m, const Uids &uids)
+{
+    size_t n = 0;
+    for (const auto &[uid, msg] : m.messages) {
+        n += uids.has(uid);
+    }
+    return n;
+}
 
 static std::set<std::string> names_of(char *const *names, size_t n)
 {
@@ -139,12 +149,13 @@ Outcome Model::store(const Entry &e)
     MailboxRef m = a == nullptr ? nullptr : by_id(*a, req->mailbox);
     std::set<std::string> keywords = names_of(req->keywords, req->n_keywords);
     bool makes = req->mode != PB__OP_STORE__MODE__REMOVE;
-    o.status = m == nullptr ? ERR_NOTFOUND : makes ? keyword_room(*m, keywords) : OK;
+    Uids uids(req->uids);
+    o.status = m == nullptr ? ERR_NOTFOUND : count(*m, uids) > MESSAGES ? ERR_LIMIT : OK;
+    o.status = o.status == OK && makes ? keyword_room(*m, keywords) : o.status;
     if (o.status != OK || e.dry) {
         return o;
     }
     o.mailbox = m;
-    Uids uids(req->uids);
     for (auto &[uid, msg] : m->messages) {
         if (!uids.has(uid)) {
             continue;
@@ -179,11 +190,11 @@ Outcome Model::expunge(const Entry &e)
         o.status = ERR_STALE;
         return o;
     }
-    o.status = m == nullptr ? ERR_NOTFOUND : OK;
+    Uids uids(req->uids);
+    o.status = m == nullptr ? ERR_NOTFOUND : count(*m, uids) > MESSAGES ? ERR_LIMIT : OK;
     if (o.status != OK || e.dry) {
         return o;
     }
-    Uids uids(req->uids);
     for (const auto &[uid, msg] : m->messages) {
         if (uids.has(uid) && (!req->only_deleted || (msg.flags.system & FLAG_DELETED) != 0)) {
             o.uids.push_back(uid);
@@ -209,6 +220,9 @@ enum err Model::plan_copy(const Account &a, uint64_t mailbox, ProtobufCBinaryDat
         return e;
     }
     Uids set(uids);
+    if (count(**out_from, set) > MESSAGES) {
+        return ERR_LIMIT;
+    }
     uint64_t bytes = 0;
     std::set<std::string> keywords;
     for (const auto &[uid, msg] : (*out_from)->messages) {
@@ -261,18 +275,27 @@ Outcome Model::copy_undo(const Entry &e, Account &a, const std::string &copy_id)
     if (it == a.copies.end() || e.dry) {
         return o;
     }
+    constexpr size_t STEP = 1000;
+    std::vector<uint32_t> &made = it->second.made;
+    size_t keep = made.size() > STEP ? made.size() - STEP : 0;
     o.mailbox = it->second.to;
-    if (!o.mailbox->deleted) {
-        for (uint32_t uid : it->second.made) {
-            if (o.mailbox->messages.count(uid) != 0) {
-                o.dest.push_back(uid);
+    if (o.mailbox->deleted) {
+        keep = 0;
+    } else {
+        for (size_t i = keep; i < made.size(); i++) {
+            if (o.mailbox->messages.count(made[i]) != 0) {
+                o.dest.push_back(made[i]);
             }
         }
         expunge(a, *o.mailbox, o.dest);
     }
     o.modseq = o.dest.empty() ? 0 : a.modseq;
     o.changed = true;
-    a.copies.erase(it);
+    made.resize(keep);
+    it->second.undoing = true;
+    if (keep == 0) {
+        a.copies.erase(it);
+    }
     return o;
 }
 
@@ -293,7 +316,7 @@ Outcome Model::copy(const Entry &e)
     o.status = plan_copy(*a, req->mailbox, req->uids, req->to, false, &from, &o.mailbox, &o.uids);
     auto it = a->copies.find(copy_id);
     bool recorded = !copy_id.empty() && it != a->copies.end();
-    if (o.status == OK && recorded && it->second.to != o.mailbox) {
+    if (o.status == OK && recorded && (it->second.undoing || it->second.to != o.mailbox)) {
         o.status = ERR_STALE;
     }
     if (o.status != OK || e.dry) {

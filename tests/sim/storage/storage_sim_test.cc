@@ -23,6 +23,12 @@ mail::WorldOptions options_of(uint64_t seed)
     o.node.shards = o.shards;
     o.node.log_entries_max = 1 + seed % 13;
     o.node.dead_retention_ms = seed % 3 == 0 ? 60000 : 0;
+    if (seed % 40 == 7) { /* copies, undoing and purges of several entries */
+        o.bulk = true;
+        o.shards = o.node.shards = 2;
+        o.accounts_max = 1;
+        o.steps = 60;
+    }
     if (seed % 5 == 0) { /* no faults: long histories */
         o.crash_percent = 0;
         o.full_percent = 0;
@@ -53,6 +59,45 @@ TEST(StorageSim, KeepsItsPromisesUnderRandomLoadAndFaults)
             printf("%10llu %s\n", static_cast<unsigned long long>(n), what.c_str());
         }
     }
+}
+
+mail::WorldOptions script()
+{
+    mail::WorldOptions o = options_of(3);
+    o.steps = 40;
+    o.ops_per_step = 12;
+    return o;
+}
+
+TEST(StorageSim, SurvivesACrashAtEveryCommitBoundary)
+{
+    uint64_t crashes = 0;
+    for (uint64_t nth = 3; !HasFailure(); nth++) {
+        SCOPED_TRACE("commit " + std::to_string(nth));
+        mail::World before(11, script());
+        mail::World after(11, script());
+        bool came = before.run_with_one_fault(nth, 0, 0);
+        came = after.run_with_one_fault(0, nth, 0) || came;
+        if (!came) {
+            break; /* past the last one */
+        }
+        crashes++;
+    }
+    EXPECT_GT(crashes, 30u);
+}
+
+TEST(StorageSim, SurvivesAFullDiskAtWritesAllOverTheLoad)
+{
+    uint64_t fired = 0;
+    for (uint64_t nth = 1; !HasFailure(); nth += 1 + nth / 12) {
+        SCOPED_TRACE("write " + std::to_string(nth));
+        mail::World w(11, script());
+        if (!w.run_with_one_fault(0, 0, nth)) {
+            break;
+        }
+        fired++;
+    }
+    EXPECT_GT(fired, 30u);
 }
 
 } // namespace

@@ -90,10 +90,10 @@ Outcome World::apply(const RequestRef &r, const sim::Op &op, Entry *out)
     }
     Outcome o = model.apply(*out);
     if (options_.trace) {
-        printf("%llu s%u i%llu %s account %llu: %s%s modseq %llu\n", static_cast<unsigned long long>(step_), out->shard,
-               static_cast<unsigned long long>(out->index), method_name(out->method),
-               static_cast<unsigned long long>(out->account), err_name(o.status), o.changed ? "" : ", no change",
-               static_cast<unsigned long long>(o.modseq));
+        printf("%llu s%u i%llu %s account %llu at %llu: %s%s modseq %llu\n", static_cast<unsigned long long>(step_),
+               out->shard, static_cast<unsigned long long>(out->index), method_name(out->method),
+               static_cast<unsigned long long>(out->account), static_cast<unsigned long long>(out->entry_ms),
+               err_name(o.status), o.changed ? "" : ", no change", static_cast<unsigned long long>(o.modseq));
     }
     return o;
 }
@@ -398,6 +398,7 @@ void World::step(const struct kv_mem_faults &faults, int nomem_nth)
     }
     uint64_t wait = node.turn();
     mem_fail_nth(0);
+    left_ = *kv_mem_faults(node.kv);
     if (!node.crashed()) {
         struct kv_mem_faults none = {};
         *kv_mem_faults(node.kv) = none;
@@ -425,8 +426,8 @@ bool World::may_jump(uint64_t ms)
 void World::jump()
 {
     static const uint64_t jumps_ms[] = {2000, 30000, 180000, 360000, 660000, 1000000, 1300000, 3900000};
-    if (!chance(options_.jump_percent)) {
-        return;
+    if (!chance(options_.jump_percent) || !delayed_.empty()) {
+        return; /* no entry is stamped and then waits for minutes */
     }
     if (chance(20)) {
         skew_ms_ = static_cast<int64_t>(below(240000)) - 120000; /* the wall clock was set */
@@ -436,6 +437,30 @@ void World::jump()
         node.advance(may_jump(ms) ? ms : 0);
         counts["time jumps"]++;
     }
+}
+
+bool World::run_with_one_fault(uint64_t crash_before, uint64_t crash_after, uint64_t put_full)
+{
+    bool came = false;
+    struct kv_mem_faults f = {};
+    quiet_ = false;
+    begin();
+    f.put_full_nth = put_full;
+    for (int i = 0; i < options_.steps && !testing::Test::HasFailure(); i++) {
+        uint64_t commits = kv_mem_commits(node.kv);
+        f.crash_before_commit_nth = crash_before > commits ? crash_before - commits : 0;
+        f.crash_after_commit_nth = crash_after > commits ? crash_after - commits : 0;
+        step(f, 0);
+        came = came || node.crashed() || (put_full != 0 && left_.put_full_nth == 0);
+        f.put_full_nth = left_.put_full_nth;
+        if (node.crashed()) {
+            recover();
+        }
+    }
+    if (!testing::Test::HasFailure()) {
+        end();
+    }
+    return came;
 }
 
 void World::run()

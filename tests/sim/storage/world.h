@@ -26,6 +26,7 @@ struct WorldOptions {
     int nomem_percent = 5;
     int jump_percent = 6;
     int duplicate_percent = 8;
+    bool bulk = false;  /* large mailboxes, by copying into themselves */
     bool trace = false; /* print every entry */
     size_t accounts_max = 5;
     bool handoff_outages = false; /* more than 15 minutes between a handoff's delivery and the removal of its row */
@@ -117,6 +118,9 @@ class World : public sim::Workload
 
     /* Random load and faults, then the end. */
     void run();
+    /* The same without time jumps and with one fault: at the nth commit of the store, before or after it; at the nth
+     * write. 0: none. False: the fault did not come. */
+    bool run_with_one_fault(uint64_t crash_before, uint64_t crash_after, uint64_t put_full);
     /* One turn with what clients do; for scripted tests. */
     void begin();
     void step(const struct kv_mem_faults &faults, int nomem_nth);
@@ -164,6 +168,7 @@ class World : public sim::Workload
     void op_store(const AccountRef &a);
     void op_expunge(const AccountRef &a);
     void op_copy(const AccountRef &a);
+    void op_bulk(const AccountRef &a);
     void op_move(const AccountRef &a);
     void op_folder(const AccountRef &a);
     void op_misc(const AccountRef &a);
@@ -197,6 +202,7 @@ class World : public sim::Workload
     std::vector<Session> sessions_;
     std::map<uint64_t, uint64_t> modseq_before_;                                /* by account */
     std::map<std::tuple<uint32_t, uint64_t, uint32_t>, uint64_t> delivered_ms_; /* handoffs: from, index, to */
+    struct kv_mem_faults left_ = {};                                            /* of the last turn's faults */
     struct read_cache *cache_ = nullptr;
     uint64_t step_ = 0;
     uint64_t next_id_ = 1;
