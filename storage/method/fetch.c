@@ -4,6 +4,8 @@
 #include "storage/mailbox/email.h"
 #include "storage/method/method.h"
 
+#define TEXT_BYTES_LIKELY 48
+
 struct fetch {
     const struct store *store;
     struct account_id account;
@@ -16,6 +18,7 @@ struct fetch {
     size_t fixed_bytes; /* of one row in meta */
     size_t budget;      /* bytes left of the page */
     uint32_t rows;
+    uint32_t rows_max; /* the columns have room for */
     uint32_t next_uid;
     struct column uid, flags, modseq, internal, saved, size, objectid, lens, overflow;
     struct buf *attach;
@@ -35,8 +38,7 @@ static size_t row_bytes(uint32_t columns)
 
 static enum err columns_alloc(struct read_context *rc, struct fetch *f)
 {
-    /* At most this many rows fit: the first one always does. */
-    size_t rows = f->budget / f->fixed_bytes + 1;
+    size_t rows = f->rows_max;
     struct {
         struct column *c;
         uint32_t wanted;
@@ -89,7 +91,7 @@ static size_t texts_of(uint32_t columns, const struct msg_record *m, struct slic
 /* ERR_LIMIT: the page is full, nothing was added. */
 static enum err take_room(struct fetch *f, size_t bytes)
 {
-    if (bytes > f->budget && f->rows > 0) {
+    if ((bytes > f->budget && f->rows > 0) || f->rows == f->rows_max) {
         return ERR_LIMIT;
     }
     f->budget -= bytes < f->budget ? bytes : f->budget;
@@ -262,6 +264,8 @@ static void set_up(struct fetch *f, const Pb__ReadFetch *req, const struct keywo
     f->budget = req->max_bytes != 0 && req->max_bytes < most ? req->max_bytes : most;
     f->n_texts = (size_t)__builtin_popcount(req->columns & FETCH_COL_TEXT_MASK);
     f->fixed_bytes = row_bytes(req->columns) + 4 * f->n_texts;
+    /* The first row always fits. A text is rarely shorter than this: columns need no room for more rows. */
+    f->rows_max = (uint32_t)(f->budget / (f->fixed_bytes + TEXT_BYTES_LIKELY * f->n_texts)) + 1;
     f->reads_emails = (req->columns & (FETCH_COL_TEXT_MASK | FETCH_COL_OBJECTID)) != 0;
 }
 

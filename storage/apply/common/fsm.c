@@ -22,7 +22,8 @@ enum err storage_fsm_new(const struct storage_fsm_config *cfg, struct storage_fs
         return ERR_NOMEM;
     }
     f->cfg = *cfg;
-    if (f->cfg.dedupe_ms == 0) {
+    /* OpPurge and the precheck know the default only: shorter is fine, longer they would not keep. */
+    if (f->cfg.dedupe_ms == 0 || f->cfg.dedupe_ms > DEDUPE_MS_DEFAULT) {
         f->cfg.dedupe_ms = DEDUPE_MS_DEFAULT;
     }
     event_log_init(&f->events);

@@ -17,6 +17,8 @@ struct Entry {
     std::string op;
     uint64_t account;
     std::string body;
+    uint64_t later_ms = 0; /* applied that long after the state was made */
+    uint64_t removed = 0;  /* this account is removed first */
 };
 
 /* The same state each time. */
@@ -44,6 +46,23 @@ void set_up(Shard &s)
     s.index = 100;
     ASSERT_EQ(OK, s.apply(METHOD_STAGE_BEGIN, &begin.base, kAlice).status);
     s.put_staged(100, simple_mail(9).raw);
+    s.index = 150;
+    Pb__OpDeliver deliver = PB__OP_DELIVER__INIT;
+    Pb__BodySource body = PB__BODY_SOURCE__INIT;
+    Pb__Recipient r = PB__RECIPIENT__INIT;
+    Pb__Recipient *rs[] = {&r};
+    Pb__Handoff h = PB__HANDOFF__INIT;
+    Pb__Handoff *hs[] = {&h};
+    Mail m = simple_mail(60);
+    h.shard = 9;
+    h.recipients = rs;
+    h.n_recipients = 1;
+    body.size = static_cast<uint32_t>(m.raw.size());
+    deliver.body = &body;
+    deliver.record = bin(m.record);
+    deliver.handoffs = hs;
+    deliver.n_handoffs = 1;
+    ASSERT_EQ(OK, s.apply(METHOD_DELIVER, &deliver.base, 0, m.raw).status);
     s.index = 200;
 }
 
@@ -77,6 +96,14 @@ void fail_each(uint32_t shard, const Entry &entry, const Fault &arm, const std::
     Shard hurt(shard);
     shard == 0 ? set_up_directory(clean) : set_up(clean);
     shard == 0 ? set_up_directory(hurt) : set_up(hurt);
+    for (Shard *s : {&clean, &hurt}) {
+        if (entry.removed != 0) {
+            Pb__OpAccountRemove op = PB__OP_ACCOUNT_REMOVE__INIT;
+            op.account = entry.removed;
+            ASSERT_EQ(OK, s->apply(METHOD_ACCOUNT_REMOVE, &op.base, entry.removed).status);
+        }
+        s->now_ms += entry.later_ms;
+    }
     Options o;
     Attempt attempt = {clean.head_of(entry.method, entry.account, o), entry};
     Result want = attempt(clean);
@@ -253,6 +280,15 @@ std::vector<Entry> shard_entries()
     purge.account = kAlice;
     purge.mailbox = old;
     e.push_back({METHOD_PURGE, pack(purge), kAlice, ""});
+    purge.mailbox = 0;
+    e.push_back({METHOD_PURGE, pack(purge), kAlice, "", 7200000});   /* old dedupe records */
+    e.push_back({METHOD_PURGE, pack(purge), kAlice, "", 0, kAlice}); /* uploads, then a mailbox, of a removed account */
+    purge.account = 0;
+    e.push_back({METHOD_PURGE, pack(purge), 0, "", 7200000}); /* an upload and a copy that nobody finishes */
+    Pb__OpHandoffDone done = PB__OP_HANDOFF_DONE__INIT;
+    done.index = 150;
+    done.shard = 9;
+    e.push_back({METHOD_HANDOFF_DONE, pack(done), 0, ""});
     return e;
 }
 
