@@ -232,7 +232,7 @@ static enum err sort_children(struct search *s, struct search_key *k)
     if (sorted == NULL) {
         return ERR_NOMEM;
     }
-    for (uint8_t cost = 0; cost < COSTS; cost++) {
+    for (int cost = 0; cost < COSTS; cost++) {
         for (size_t i = 0; i < k->n_children; i++) {
             if (k->children[i].cost == cost) {
                 sorted[n++] = k->children[i];
