@@ -5,7 +5,8 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
+
+from tree import PROGRAM
 
 JOBS = 2
 CLANG_FORMAT = 14
@@ -69,7 +70,7 @@ def compile_flags(build):
 def headers(tree, build):
     """Every header compiles alone, included twice, as C17 without a warning; and as C++17, those of a folder together."""
     flags = compile_flags(build)
-    paths = tree.select((".h",))
+    paths = tree.select((".h",), PROGRAM)
     work = [(p, [p], ["gcc", "-xc", "-std=gnu17", "-Wpedantic"]) for p in paths]
     for folder in sorted({os.path.dirname(p) for p in paths}):
         work.append((folder, [p for p in paths if os.path.dirname(p) == folder], ["g++", "-xc++", "-std=gnu++17"]))

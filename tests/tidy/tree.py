@@ -5,6 +5,7 @@ import re
 
 SKIPPED_DIRS = {".git", "build", "node_modules", "__pycache__", "pillarbox-data", ".cache"}
 DATA = "tests/data/"
+PROGRAM = ("proto/", "storage/", "replication/", "frontend/", "program/")
 C_CODE = (".c", ".h")
 CXX_CODE = (".cc",)
 TEXT = C_CODE + CXX_CODE + (".py", ".sh", ".cmake", ".txt", ".md", ".proto", ".json", ".yaml", ".yml", ".js", ".mjs",
@@ -55,7 +56,7 @@ class Tree:
 
     def program_code(self):
         """The C of the product: what the architecture's rules are about."""
-        return self.select(C_CODE, ("proto/", "storage/", "replication/", "frontend/", "program/"))
+        return self.select(C_CODE, PROGRAM)
 
     def all_code(self):
         return self.select(C_CODE + CXX_CODE)
