@@ -108,7 +108,7 @@ def banned(tree):
 
 def guards(tree):
     """A header's guard is its path."""
-    for path in tree.select((".h",)):
+    for path in tree.select((".h", ".hh")):
         want = re.sub(r"[^A-Za-z0-9]", "_", path).upper()
         text = tree.text(path)
         if not re.search(rf"^#ifndef {want}\n#define {want}\n", text, re.M):

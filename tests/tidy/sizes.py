@@ -22,7 +22,7 @@ def functions(code):
 def measure(tree):
     """What is over a limit: {"file-lines PATH": (n, where)} and {"function-lines PATH:NAME": (n, where)}."""
     over = {}
-    for path in tree.select((".c", ".h", ".cc", ".py", ".sh", ".mjs", ".cmake")):
+    for path in tree.select((".c", ".h", ".cc", ".hh", ".py", ".sh", ".mjs", ".cmake")):
         n = tree.text(path).count("\n")
         if n > FILE_LINES_MAX:
             over[f"file-lines {path}"] = (n, f"{path}:1")

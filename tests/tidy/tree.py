@@ -7,7 +7,7 @@ SKIPPED_DIRS = {".git", "build", "node_modules", "__pycache__", "pillarbox-data"
 DATA = "tests/data/"
 PROGRAM = ("proto/", "storage/", "replication/", "frontend/", "program/")
 C_CODE = (".c", ".h")
-CXX_CODE = (".cc",)
+CXX_CODE = (".cc", ".hh")
 TEXT = C_CODE + CXX_CODE + (".py", ".sh", ".cmake", ".txt", ".md", ".proto", ".json", ".yaml", ".yml", ".js", ".mjs",
                             ".conf", "")
 
