@@ -34,7 +34,6 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
 
 STORAGE_OP(move) = {
     .method = METHOD_MOVE,
-    .grows = true,
     .request = &pb__op_move__descriptor,
     .prepare = prepare,
     .commit = commit,

@@ -15,6 +15,9 @@ enum err secret_get(const struct store *s, struct account_id a, struct secret *o
         return ERR_CORRUPT;
     }
     size_t name_n = get_le16(v.p + 8);
+    if (name_n > SECRET_NAME_BYTES_MAX || v.n - HEAD_BYTES - name_n > SECRET_BYTES_MAX) {
+        return ERR_CORRUPT;
+    }
     out->version = get_le64(v.p);
     out->name = slice_sub(v, HEAD_BYTES, HEAD_BYTES + name_n);
     out->credentials = slice_sub(v, HEAD_BYTES + name_n, v.n);

@@ -263,6 +263,9 @@ enum err op_quota_check(const struct op_account *a, uint64_t messages, uint64_t 
 
 enum err op_uid_room(const struct op_mailbox *m, uint32_t messages)
 {
+    if (m->row.uidnext == 0) {
+        return ERR_CORRUPT;
+    }
     return UINT32_MAX - m->row.uidnext > messages ? OK : ERR_LIMIT;
 }
 

@@ -102,7 +102,9 @@ static enum err execute(struct storage_fsm *f, struct op_context *ox, const stru
     if (e != OK && !op_error_is_fatal(e) && !ox->changed) {
         return put_status(&f->value, e);
     }
-    ASSERT(e == OK || op_error_is_fatal(e));
+    if (e != OK && !op_error_is_fatal(e)) {
+        e = ERR_CORRUPT; /* commit met rows that contradict each other */
+    }
     if (e == OK && ox->changed) {
         e = record(f, ox, owner);
     }

@@ -200,10 +200,10 @@ enum err purge_account(struct op_context *ox, struct op_account *a)
 {
     uint32_t mailbox;
     bool done = false;
-    size_t killed;
+    size_t killed = 0;
     a->dirty = true;
     enum err e = a->row.staged_bytes > 0 ? kill_staged(ox, a->id.v, &killed) : OK;
-    if (e != OK || a->row.staged_bytes > 0) {
+    if (e != OK || (a->row.staged_bytes > 0 && killed > 0)) {
         return e;
     }
     e = first_mailbox(ox, a->id, &mailbox);
@@ -224,6 +224,23 @@ struct copy_found {
     struct copy_record record;
 };
 
+/* Is this the one to undo? Copies of a removed account go with it. */
+static enum err take_copy(struct op_context *ox, struct slice rest, struct slice value, struct copy_found *out)
+{
+    struct account_row row;
+    struct account_id a = {rest.n == 24 ? get_be64(rest.p) : 0};
+    enum err e = rest.n == 24 ? copy_record_decode(value, &out->record) : ERR_CORRUPT;
+    if (e != OK || !copy_record_due(&out->record, ox->head.entry_ms)) {
+        return e;
+    }
+    e = account_get_live(&ox->store, a, &row);
+    if (e == OK) {
+        out->account = a.v;
+        memcpy(out->id, rest.p + 8, sizeof(out->id));
+    }
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
 /* The first copy that has to be undone; account 0 when there is none. */
 static enum err find_copy(struct op_context *ox, struct copy_found *out)
 {
@@ -237,13 +254,8 @@ static enum err find_copy(struct op_context *ox, struct copy_found *out)
         return e;
     }
     for (e = scan_next(&sc, &rest, &value); e == OK; e = scan_next(&sc, &rest, &value)) {
-        e = rest.n == 24 ? copy_record_decode(value, &out->record) : ERR_CORRUPT;
-        if (e != OK) {
-            break;
-        }
-        if (copy_record_due(&out->record, ox->head.entry_ms)) {
-            out->account = get_be64(rest.p);
-            memcpy(out->id, rest.p + 8, sizeof(out->id));
+        e = take_copy(ox, rest, value, out);
+        if (e != OK || out->account != 0) {
             break;
         }
     }
@@ -263,9 +275,6 @@ static enum err undo_copy(struct op_context *ox)
         return e;
     }
     e = op_account(ox, found->account, &a);
-    if (e == ERR_NOTFOUND) {
-        return OK; /* the account is being purged: its copies go with it */
-    }
     return e == OK ? copy_undo_step(ox, a, found->id, &found->record, op_set(ox)) : e;
 }
 

@@ -408,6 +408,22 @@ TEST_F(Messages, a_copy_that_nobody_finishes_is_taken_back_by_purge)
     }
 }
 
+TEST_F(Messages, a_removed_accounts_copy_does_not_stop_the_others_from_being_taken_back)
+{
+    ASSERT_EQ(OK, s.create_account(2));
+    ASSERT_EQ(OK, s.append(2, "INBOX", simple_mail(1)).status);
+    fill(1);
+    std::string id(16, 'i');
+    ASSERT_EQ(OK, s.copy(2, s.mailbox_id(2, "INBOX"), uids({1}), "Sent", id).status);
+    ASSERT_EQ(OK, s.copy(kAlice, inbox, uids({1}), "Sent", id).status);
+    Pb__OpAccountRemove op = PB__OP_ACCOUNT_REMOVE__INIT;
+    op.account = 2;
+    ASSERT_EQ(OK, s.apply(METHOD_ACCOUNT_REMOVE, &op.base, 2).status);
+    s.now_ms += 700000;
+    ASSERT_EQ(OK, s.purge(0, 0).status);
+    EXPECT_EQ(0u, count("Sent"));
+}
+
 TEST_F(Messages, move_takes_messages_along_in_one_step)
 {
     fill(3);
