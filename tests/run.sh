@@ -2,7 +2,7 @@
 # Installs what is missing, builds, and runs the tests: `tests/run.sh` for all of them, `tests/run.sh LABEL...` for the
 # tests of some labels (quick full fuzz e2e cluster sim). Works in a fresh clone on a fresh Debian 12 or 13.
 #
-# Builds, all below build/: asan (gcc, address + undefined: the unit, e2e and cluster tests), tsan (the quick tests again),
+# Builds, all below build/: asan (gcc, address + undefined: all tests), tsan (the unit tests again: what has threads is there),
 # fuzz (clang libFuzzer: short runs) and release (what the crash rounds kill). All tests then run in one ctest, whose
 # summary comes last. A test that cannot run exits 77 and counts as skipped; with CI=true it counts as failed.
 set -euo pipefail
@@ -14,7 +14,7 @@ export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=true CCACHE_MAXSIZE=${CCACHE_MAXSI
 started=$SECONDS
 timing=""
 
-phase() { # phase NAME COMMAND...: runs it and remembers what it took; its output only matters when it fails
+phase() { # phase NAME COMMAND...: runs it and remembers what it took; its output only matters when it fails (and -e is off in it)
   local name=$1 before=$SECONDS log=build/log/${1// /-}.log
   shift
   mkdir -p build/log
@@ -36,21 +36,26 @@ want() { # want LABEL...: whether one of them was asked for
   return 1
 }
 
-build() { # build PRESET TARGET...
-  local preset=$1
+build() { # build PRESET TARGET...: the target "units" stands for all unit tests
+  local preset=$1 targets
   shift
+  targets=("$@")
   # clang warns of more than gcc does; our warnings are errors in the builds by gcc.
   local werror=ON
   if [ "$preset" = fuzz ]; then werror=OFF; fi
-  cmake --preset "$preset" -DPB_NPM="$PWD/build/npm" -DPB_WERROR=$werror && cmake --build "build/$preset" -j "$jobs" --target "$@"
+  cmake --preset "$preset" -DPB_NPM="$PWD/build/npm" -DPB_WERROR=$werror || return
+  if [ "$1" = units ]; then
+    mapfile -t targets < <(cmake --build "build/$preset" --target help | sed -n 's/^\(unit_[a-z0-9_]*\): phony$/\1/p')
+  fi
+  cmake --build "build/$preset" -j "$jobs" --target "${targets[@]}"
 }
 
 npm_clients() { # the npm clients of tests/e2e, into the build folder
   mkdir -p build/npm
   cp tests/e2e/package.json tests/e2e/package-lock.json build/npm/
   if ! cmp -s build/npm/package-lock.json build/npm/installed.json; then
-    (cd build/npm && npm ci --no-audit --no-fund --no-update-notifier)
-    cp build/npm/package-lock.json build/npm/installed.json
+    (cd build/npm && npm ci --no-audit --no-fund --no-update-notifier) &&
+      cp build/npm/package-lock.json build/npm/installed.json
   fi
 }
 
@@ -66,12 +71,12 @@ phase "install packages" ./deploy/scripts/install_deps.sh test
 if want full e2e; then phase "install npm clients" npm_clients; fi
 phase "build asan" build asan all
 if want full cluster; then phase "build release" build release pillarbox; fi
-if want quick; then phase "build tsan" build tsan all; fi
+if want quick; then phase "build tsan" build tsan units; fi
 if want full fuzz; then phase "build fuzz" build fuzz fuzzers; fi
 
-# One list of tests over the builds: all of asan's, tsan's quick ones, fuzz's short runs.
+# One list of tests over the builds: all of asan's, tsan's unit tests, fuzz's short runs.
 python3 tests/support/ctest_merge.py --out build/tests --labels "${labels[*]}" build/asan \
-  $(if want quick; then echo build/tsan=quick; fi) $(if want full fuzz; then echo build/fuzz=fuzz; fi)
+  $(if want quick; then echo build/tsan=quick:^unit_; fi) $(if want full fuzz; then echo build/fuzz=fuzz; fi)
 
 echo
 echo "Time so far:"

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Makes one ctest folder of several builds' tests, so that they run side by side and end in one summary.
 
-    ctest_merge.py --out DIR [--labels "quick full"] BUILD[=LABEL]...
+    ctest_merge.py --out DIR [--labels "quick full"] BUILD[=LABEL[:NAMES]]...
 
-BUILD=LABEL takes only that label's tests of the build, and names them build/test. With --labels only tests with one of
+BUILD=LABEL takes only that label's tests of the build (of them those whose names match NAMES), and names them build/test. With --labels only tests with one of
 them are taken. With CI=true nothing may be skipped: exit 77 is a failure then, and so is a test that Google Test skips.
 """
 
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -63,9 +64,10 @@ def main():
     text = []
     for spec in a.builds:
         build, _, only = spec.partition("=")
+        only, _, names = only.partition(":")
         for test in tests_of(build):
             labels = set(next((p["value"] for p in test["properties"] if p["name"] == "LABELS"), []))
-            if (only and only not in labels) or (wanted and not wanted & labels):
+            if (only and only not in labels) or (wanted and not wanted & labels) or not re.search(names, test["name"]):
                 continue
             if "command" not in test:
                 print(f"ctest_merge: {test['name']} of {build} is not built", file=sys.stderr)
