@@ -146,7 +146,8 @@ std::string World::some_uids(const Mailbox &m)
         return pack_range(1, UINT32_MAX);
     }
     uint64_t percent = 5 + below(60);
-    for (uint32_t uid = 1; uid <= m.uidnext; uid++) {
+    uint32_t first = m.uidnext > 1000 ? static_cast<uint32_t>(m.uidnext - 1000) : 1; /* a request names 1,000 at most */
+    for (uint32_t uid = first; uid <= m.uidnext; uid++) {
         if (below(100) < percent) {
             uids.push_back(uid); /* also UIDs that are gone, and one that is not yet given */
         }
@@ -157,9 +158,9 @@ std::string World::some_uids(const Mailbox &m)
 std::vector<std::string> World::some_keywords()
 {
     std::vector<std::string> out;
-    uint64_t n = chance(60) ? 0 : chance(10) ? below(30) : 1 + below(3);
+    uint64_t n = chance(60) ? 0 : chance(options_.keywords_percent) ? below(70) : 1 + below(3);
     for (; n > 0; n--) {
-        out.push_back((chance(20) ? "KW" : "kw") + std::to_string(below(chance(80) ? 80 : 260)));
+        out.push_back((chance(20) ? "KW" : "kw") + std::to_string(below(chance(85) ? 90 : 260)));
     }
     return out;
 }

@@ -304,9 +304,27 @@ void World::end()
     node.settle();
     node.check();
     recover();
+    end_unfinished();
     if (!testing::Test::HasFailure()) {
         end_empty();
     }
+}
+
+/* What clients have begun and left: uploads go after an hour, copies in steps are undone after ten minutes. */
+void World::end_unfinished()
+{
+    struct kv_mem_faults none = {};
+    for (int i = 0; i < 60 && !testing::Test::HasFailure(); i++) {
+        step(none, 0);
+        node.advance(i < 20 ? 240000 : 1000);
+    }
+    for (const ShardFacts &s : model.shards) {
+        EXPECT_TRUE(s.staged.empty()) << "an upload stays";
+        for (const auto &[id, a] : s.accounts) {
+            EXPECT_TRUE(!a->live || a->copies.empty()) << "a copy is not undone";
+        }
+    }
+    node.check();
 }
 
 /* Everything goes: accounts, names, and with time the requests' records, uploads and copies. */

@@ -23,6 +23,10 @@ mail::WorldOptions options_of(uint64_t seed)
     o.node.shards = o.shards;
     o.node.log_entries_max = 1 + seed % 13;
     o.node.dead_retention_ms = seed % 3 == 0 ? 60000 : 0;
+    if (seed % 4 == 1) { /* more keywords than the row has bits */
+        o.keywords_percent = 60;
+        o.accounts_max = 2;
+    }
     if (seed % 40 == 7) { /* copies, undoing and purges of several entries */
         o.bulk = true;
         o.shards = o.node.shards = 2;

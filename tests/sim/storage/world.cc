@@ -2,6 +2,7 @@
 
 #include "proto/base/mem.h"
 #include "proto/base/rng.h"
+#include "proto/rpc/flags.h"
 #include "replication/log.h"
 
 namespace mail
@@ -80,6 +81,11 @@ static struct entry_head head_of(const sim::Op &op)
     return h;
 }
 
+static uint64_t overflows(const Outcome &o)
+{
+    return o.mailbox != nullptr && o.mailbox->table.size() > FLAG_KEYWORDS_MAX && !o.rows.empty();
+}
+
 /* The entry of this attempt is in the log. */
 Outcome World::apply(const RequestRef &r, const sim::Op &op, Entry *out)
 {
@@ -107,6 +113,7 @@ void World::answered(const sim::Op &op, enum err status, const std::string &resu
         Outcome expected = apply(r, op, &e);
         check_result(&model, e, expected, result);
         acks++;
+        counts["of messages with overflow flags"] += overflows(expected);
         counts["with a staged body"] += r->content != nullptr && r->body.empty() && expected.changed;
         counts[std::string(method_name(r->method)) + " " + err_name(expected.status)]++;
     } else if (op.staged_index != 0 && options_.trace) {
@@ -426,7 +433,7 @@ bool World::may_jump(uint64_t ms)
 void World::jump()
 {
     static const uint64_t jumps_ms[] = {2000, 30000, 180000, 360000, 660000, 1000000, 1300000, 3900000};
-    if (!chance(options_.jump_percent) || !delayed_.empty()) {
+    if (!chance(options_.jump_percent) || !delayed_.empty() || node.unanswered() > 0) {
         return; /* no entry is stamped and then waits for minutes */
     }
     if (chance(20)) {

@@ -26,8 +26,9 @@ struct WorldOptions {
     int nomem_percent = 5;
     int jump_percent = 6;
     int duplicate_percent = 8;
-    bool bulk = false;  /* large mailboxes, by copying into themselves */
-    bool trace = false; /* print every entry */
+    int keywords_percent = 10; /* of the requests with keywords: they have dozens */
+    bool bulk = false;         /* large mailboxes, by copying into themselves */
+    bool trace = false;        /* print every entry */
     size_t accounts_max = 5;
     bool handoff_outages = false; /* more than 15 minutes between a handoff's delivery and the removal of its row */
     sim::NodeOptions node;
@@ -188,6 +189,7 @@ class World : public sim::Workload
     void carry_done(uint32_t shard, const std::shared_ptr<Carry> &c);
     void forget_copies(uint32_t shard, struct kv_txn *t);
     void housekeep(uint32_t shard, struct kv_txn *t, bool always);
+    void end_unfinished();
     void end_empty();
     void check_empty();
 
