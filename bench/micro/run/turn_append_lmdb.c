@@ -1,0 +1,16 @@
+#include "bench/micro/micro.h"
+#include "bench/micro/turn.h"
+
+static void *open_lmdb(void)
+{
+    return turn_open(SHARD_KV_LMDB);
+}
+
+MICRO(turn_append_lmdb) = {
+    .name = "turn_append_lmdb",
+    .op = "a turn of 16 x APPEND, store on LMDB",
+    .iterations = 20,
+    .open = open_lmdb,
+    .run = turn_append,
+    .close = turn_close,
+};
