@@ -3,8 +3,8 @@
 # tests of some labels (quick full fuzz e2e cluster sim). Works in a fresh clone on a fresh Debian 12 or 13.
 #
 # Builds, all below build/: asan (gcc, address + undefined: all tests), tsan (the unit tests again: what has threads is there),
-# fuzz (clang libFuzzer: short runs) and release (what the crash rounds kill). All tests then run in one ctest, whose
-# summary comes last. A test that cannot run exits 77 and counts as skipped; with CI=true it counts as failed.
+# fuzz (clang libFuzzer: short runs) and release (what the crash rounds kill and the micro-benchmarks count). All tests then
+# run in one ctest, whose summary comes last. A test that cannot run exits 77 and counts as skipped; with CI=true it counts as failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -70,7 +70,7 @@ done
 phase "install packages" ./deploy/scripts/install_deps.sh test
 if want full e2e; then phase "install npm clients" npm_clients; fi
 phase "build asan" build asan all
-if want full cluster; then phase "build release" build release pillarbox; fi
+if want full cluster; then phase "build release" build release pillarbox micro_count; fi
 if want quick; then phase "build tsan" build tsan units; fi
 if want full fuzz; then phase "build fuzz" build fuzz fuzzers; fi
 
@@ -83,6 +83,7 @@ echo "Time so far:"
 printf '%s%5d s  in all; the tests follow\n\n' "$timing" $((SECONDS - started))
 
 export PB_RELEASE_BIN="$PWD/build/release/program/pillarbox"
+export PB_RELEASE_MICRO="$PWD/build/release/bench/micro/micro_count"
 export ASAN_OPTIONS=${ASAN_OPTIONS:-strict_string_checks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
