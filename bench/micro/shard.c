@@ -24,6 +24,7 @@
 #define CACHE_BYTES ((size_t)4 << 20)
 #define MAP_BYTES ((uint64_t)1 << 30)
 #define COPY_MAX 1000
+#define HOUR_MS 3600000 /* for a new account's requests the shard is looked at too: not the rule */
 
 /* A clock that its owner moves. */
 struct still_clock {
@@ -136,6 +137,7 @@ struct shard *shard_open(enum shard_kv kind)
     MICRO_OK(pop3_locks_new(&s->pop3));
     open_volume(s);
     create_account(s);
+    s->clock.ms += HOUR_MS;
     return s;
 }
 
