@@ -13,9 +13,18 @@ bool slice_ieq(struct slice a, struct slice b)
     return true;
 }
 
+/* Without the length of z first: tables of names are searched with this, and most names differ in the first letter. */
 bool slice_ieq_str(struct slice a, const char *z)
 {
-    return slice_ieq(a, slice_str(z));
+    if (z == NULL) {
+        return a.n == 0;
+    }
+    for (size_t i = 0; i < a.n; i++) {
+        if (z[i] == '\0' || ascii_lower(a.p[i]) != ascii_lower((uint8_t)z[i])) {
+            return false;
+        }
+    }
+    return z[a.n] == '\0';
 }
 
 bool slice_istarts_with(struct slice s, const char *prefix)

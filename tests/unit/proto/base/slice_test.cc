@@ -28,6 +28,13 @@ TEST(Slice, IgnoresCaseInAsciiOnly)
 {
     EXPECT_TRUE(slice_ieq_str(slice_str("InBoX"), "iNbOx"));
     EXPECT_FALSE(slice_ieq_str(slice_str("inbo"), "inbox"));
+    EXPECT_FALSE(slice_ieq_str(slice_str("inboxes"), "inbox"));
+    EXPECT_FALSE(slice_ieq_str(slice_make("a\0b", 3), "a"));
+    EXPECT_FALSE(slice_ieq_str(slice_make("a\0", 2), "a"));
+    EXPECT_TRUE(slice_ieq_str(slice_str(""), ""));
+    EXPECT_FALSE(slice_ieq_str(slice_str(""), "a"));
+    EXPECT_TRUE(slice_ieq_str(slice_make(nullptr, 0), nullptr));
+    EXPECT_FALSE(slice_ieq_str(slice_str("a"), nullptr));
     EXPECT_FALSE(slice_ieq_str(slice_str("\xc3\x84"), "\xc3\xa4"));
     EXPECT_FALSE(slice_ieq_str(slice_str("@["), "`{"));
     EXPECT_TRUE(slice_istarts_with(slice_str("MAIL FROM:<x>"), "mail from:"));
