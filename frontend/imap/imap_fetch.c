@@ -34,11 +34,20 @@ static void format_extra(struct imap_fetch_run *run, const struct imap_fetch *f,
     }
 }
 
+static void format_head(struct imap_out *o, uint32_t seq)
+{
+    uint8_t *p = imap_out_room(o, U64_DEC_BYTES_MAX + 10);
+    if (p != NULL) {
+        memcpy(p, "* ", 2);
+        size_t n = 2 + u64_dec_put(p + 2, seq);
+        memcpy(p + n, " FETCH (", 8);
+        imap_out_commit(o, n + 8);
+    }
+}
+
 void imap_fetch_format(struct imap_fetch_run *run, const struct imap_fetch *f, const struct imap_row *row)
 {
-    imap_out_bytes(run->out, "* ", 2);
-    imap_out_u64(run->out, row->seq);
-    imap_out_bytes(run->out, " FETCH (", 8);
+    format_head(run->out, row->seq);
     for (size_t i = 0; i < f->n; i++) {
         if (i > 0) {
             imap_out_char(run->out, ' ');

@@ -12,17 +12,43 @@ size_t varint_put(uint8_t *p, uint64_t v)
     return n + 1;
 }
 
+static const char digit_pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+                                  "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+                                  "8081828384858687888990919293949596979899";
+
+static size_t dec_digits(uint64_t v)
+{
+    for (size_t n = 1;; n += 4, v /= 10000) {
+        if (v < 10) {
+            return n;
+        }
+        if (v < 100) {
+            return n + 1;
+        }
+        if (v < 1000) {
+            return n + 2;
+        }
+        if (v < 10000) {
+            return n + 3;
+        }
+    }
+}
+
+/* Two digits a division, in their place at once: half of a FETCH response is numbers. */
 size_t u64_dec_put(uint8_t *p, uint64_t v)
 {
-    uint8_t digits[U64_DEC_BYTES_MAX];
-    size_t at = sizeof(digits);
-    do {
-        at--;
-        digits[at] = (uint8_t)('0' + v % 10);
-        v /= 10;
-    } while (v > 0);
-    memcpy(p, digits + at, sizeof(digits) - at);
-    return sizeof(digits) - at;
+    size_t n = dec_digits(v);
+    size_t at = n;
+    for (; v >= 100; v /= 100) {
+        at -= 2;
+        memcpy(p + at, digit_pairs + 2 * (v % 100), 2);
+    }
+    if (v >= 10) {
+        memcpy(p, digit_pairs + 2 * v, 2);
+    } else {
+        p[0] = (uint8_t)('0' + v);
+    }
+    return n;
 }
 
 /* NULL, and failed from now on, when fewer than n bytes are left. */

@@ -56,7 +56,11 @@ TEST(Bytes, LittleEndianPutsTheLowByteFirst)
 
 TEST(Bytes, DecimalDigitsMatchTheStandardLibrary)
 {
-    for (uint64_t v : interesting) {
+    std::vector<uint64_t> values(std::begin(interesting), std::end(interesting));
+    for (uint64_t ten = 1; ten <= UINT64_MAX / 10; ten *= 10) {
+        values.insert(values.end(), {ten, ten - 1, ten * 10 - 1, ten * 9, ten + 7, ten * 10});
+    }
+    for (uint64_t v : values) {
         uint8_t p[U64_DEC_BYTES_MAX];
         size_t n = u64_dec_put(p, v);
         EXPECT_EQ(std::string(reinterpret_cast<char *>(p), n), std::to_string(v));
