@@ -328,6 +328,12 @@ uint32_t uidset_next(const struct uidset *s, uint32_t v)
     return s->runs[i].first > v ? s->runs[i].first : v + 1;
 }
 
+uint32_t uidset_run_last(const struct uidset *s, uint32_t v)
+{
+    size_t i = lower_run(s, v);
+    return i < s->n && s->runs[i].first <= v ? s->runs[i].last : 0;
+}
+
 static enum err format_run(const struct uidset_run *r, bool comma, struct buf *out)
 {
     uint8_t text[2 * U64_DEC_BYTES_MAX + 2];

@@ -48,6 +48,8 @@ uint32_t uidset_rank(const struct uidset *s, uint32_t v);
 uint32_t uidset_max(const struct uidset *s);
 /* Smallest member > v, 0 when none. */
 uint32_t uidset_next(const struct uidset *s, uint32_t v);
+/* The greatest v' >= v such that all of v..v' are members; 0 when v is none. For walks that ask once a run. */
+uint32_t uidset_run_last(const struct uidset *s, uint32_t v);
 
 /* IMAP text form "1:3,7" (RFC 3501 sequence-set without '*'); empty set gives "". */
 MUST_CHECK enum err uidset_format(const struct uidset *s, struct buf *out);

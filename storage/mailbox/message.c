@@ -150,6 +150,22 @@ enum err message_uids(const struct store *s, struct account_id a, uint32_t mailb
 
 /* --- walking --- */
 
+static void walk_aim(struct message_walk *w, uint32_t next)
+{
+    w->next = next;
+    w->run_last = w->uids == NULL ? UINT32_MAX : uidset_run_last(w->uids, next);
+}
+
+/* `uid` was met. Within a run the set need not be asked: most walks are along one run. */
+static void walk_past(struct message_walk *w, uint32_t uid)
+{
+    if (uid >= w->next && uid < w->run_last) {
+        w->next = uid + 1;
+    } else {
+        walk_aim(w, w->uids == NULL ? 0 : uidset_next(w->uids, uid));
+    }
+}
+
 enum err message_walk_open(struct message_walk *w, const struct store *s, struct account_id a, uint32_t mailbox,
                            const struct uidset *uids, uint32_t from_uid)
 {
@@ -159,7 +175,7 @@ enum err message_walk_open(struct message_walk *w, const struct store *s, struct
     w->uids = uids;
     w->stepped = false;
     uint32_t from = from_uid == 0 ? 1 : from_uid;
-    w->next = uids == NULL ? from : uidset_next(uids, from - 1);
+    walk_aim(w, uids == NULL ? from : uidset_next(uids, from - 1));
     return scan_open(&w->scan, s, &prefix);
 }
 
@@ -192,13 +208,15 @@ enum err message_walk_next(struct message_walk *w, uint32_t *out_uid, struct mes
         if (e != OK) {
             return e;
         }
-        if (w->uids == NULL || uidset_has(w->uids, uid)) {
+        if (uid >= w->next && (uid <= w->run_last || uidset_has(w->uids, uid))) {
             *out_uid = uid;
-            w->next = w->uids == NULL ? uid + 1 : uidset_next(w->uids, uid);
+            walk_past(w, uid);
             w->stepped = w->next != 0 && w->next - uid <= 8;
             return OK;
         }
-        w->next = uid < w->next ? w->next : uidset_next(w->uids, uid);
+        if (uid >= w->next) {
+            walk_past(w, uid);
+        }
         if (w->next == 0) {
             return ERR_NOTFOUND;
         }

@@ -52,8 +52,9 @@ struct message_walk {
     struct scan scan;
     const struct uidset *uids; /* NULL: all */
     struct key at;
-    uint32_t next; /* smallest UID wanted next; 0 = done */
-    bool stepped;  /* the cursor stands at the row before `next` */
+    uint32_t next;     /* smallest UID wanted next; 0 = done */
+    uint32_t run_last; /* of the run of UIDs that `next` is in */
+    bool stepped;      /* the cursor stands at the row before `next` */
 };
 
 MUST_CHECK enum err message_walk_open(struct message_walk *w, const struct store *s, struct account_id a,

@@ -115,6 +115,21 @@ std::vector<uint8_t> encode(const struct uidset *s)
     return std::vector<uint8_t>(t.p, t.p + t.n);
 }
 
+TEST(Uidset, ARunLastsUntilTheFirstGap)
+{
+    Set s;
+    EXPECT_EQ(uidset_run_last(&s, 1), 0u);
+    ASSERT_EQ(uidset_add_range(&s, 3, 5), OK);
+    ASSERT_EQ(uidset_add_range(&s, 7, 7), OK);
+    ASSERT_EQ(uidset_add_range(&s, 10, 20), OK);
+    const uint32_t want[] = {0, 0, 0, 5, 5, 5, 0, 7, 0, 0, 20};
+    for (uint32_t v = 0; v <= 10; v++) {
+        EXPECT_EQ(uidset_run_last(&s, v), want[v]) << v;
+    }
+    EXPECT_EQ(uidset_run_last(&s, 20), 20u);
+    EXPECT_EQ(uidset_run_last(&s, 21), 0u);
+}
+
 } // namespace
 
 TEST(Uidset, AnEmptySetAnswersZero)
@@ -213,6 +228,7 @@ TEST(Uidset, WorksAtTheTopOfTheRange)
     EXPECT_EQ(uidset_rank(&s, UINT32_MAX), UINT32_MAX - 1);
     EXPECT_EQ(uidset_next(&s, UINT32_MAX), 0u);
     EXPECT_EQ(uidset_next(&s, UINT32_MAX - 1), UINT32_MAX);
+    EXPECT_EQ(uidset_run_last(&s, UINT32_MAX), UINT32_MAX);
     ASSERT_EQ(uidset_remove_range(&s, 2, UINT32_MAX - 1), OK);
     ASSERT_EQ(uidset_add(&s, UINT32_MAX), OK);
     EXPECT_EQ(s.n, 2u);
