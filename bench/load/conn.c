@@ -19,7 +19,8 @@
 
 enum {
     BIG_REPLY_BYTES = 32 * 1024, /* from here on the answer's middle is dropped in the kernel */
-    SOURCE_PORTS = 400,          /* connections from one source address before the next one is taken */
+    WINDOW_MESSAGES = 50,
+    SOURCE_PORTS = 400, /* connections from one source address before the next one is taken */
 };
 
 void conn_init(struct conn *c, struct run *run, uint64_t index, uint16_t port, const struct step *setup)
@@ -106,6 +107,17 @@ static size_t put(struct conn *c, size_t at, const char *text)
     return at + n;
 }
 
+static uint64_t window_length(const struct conn *c)
+{
+    uint64_t all = c->run->o->messages;
+    return all < WINDOW_MESSAGES ? all : WINDOW_MESSAGES;
+}
+
+static uint64_t window_start(const struct conn *c)
+{
+    return 1 + (c->sequence - 1) % (c->run->o->messages - window_length(c) + 1);
+}
+
 static const char *value_of(const struct conn *c, char which, char *room, size_t cap)
 {
     const struct options *o = c->run->o;
@@ -129,8 +141,11 @@ static const char *value_of(const struct conn *c, char which, char *room, size_t
     case 's':
         number = c->sequence;
         break;
+    case 'w':
+        number = window_start(c);
+        break;
     case 'e':
-        number = c->sequence + 49;
+        number = window_start(c) + window_length(c) - 1;
         break;
     case 'i':
         number = c->repetition;

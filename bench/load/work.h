@@ -3,7 +3,8 @@
  * A step is a text to send and the answer to wait for. In the text stand
  *   $u  the connection's user, $p the password, $m the mailbox
  *   $r  the recipient of this operation: they take turns
- *   $s  a sequence number at random, $e the 49th after it, $i the repetition of a repeated step (from 1)
+ *   $s  a sequence number at random, $w and $e the first and last of 50 at random
+ *   $i  the repetition of a repeated step (from 1)
  *   $q  the sequence number of this connection's STORE, $f what it does: sets the flag, then clears it again
  *   $l  bytes of the message, $d a date, $k a number below 100
  *   $$  a dollar

@@ -1,7 +1,7 @@
 #include "bench/load/work.h"
 
 static const struct step steps[] = {
-    {REPLY_TAG "FETCH $s:$e (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE)\r\n", REPLY_TAGGED},
+    {REPLY_TAG "FETCH $w:$e (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE)\r\n", REPLY_TAGGED},
     {0},
 };
 
