@@ -20,7 +20,6 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 here=$root/bench
 seconds=5
-quick=false
 tuned=false
 flush_delay=0
 bin=$root/build/release/program/pillarbox
@@ -29,6 +28,9 @@ base=14000
 json=
 only=()
 domain=example.test
+many=10000 # messages of the mailboxes for FETCH and SEARCH, and of the one for SELECT
+huge=100000
+idle=400 # connections of the row `idle`
 
 usage() { sed -n '2,19s/^# \{0,1\}//p' "$0"; exit "$1"; }
 say() { printf '==> %s\n' "$*" >&2; }
@@ -38,7 +40,7 @@ fail() { printf 'compare: %s\n' "$*" >&2; exit 1; }
 
 while [ $# -gt 0 ]; do
   case "$1" in
-    --quick) quick=true; seconds=2; shift ;;
+    --quick) seconds=2; many=1000; huge=4000; idle=40; shift ;;
     --seconds) seconds=${2:?--seconds needs a number}; shift 2 ;;
     --only) only+=("${2:?--only needs a row}"); shift 2 ;;
     --tuned) tuned=true; shift ;;

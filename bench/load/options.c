@@ -34,6 +34,7 @@ static const struct option_row rows[] = {
     NUM("seconds", seconds, 5, "length of the measurement"),
     NUM("warm", warm_seconds, 1, "seconds of work before it"),
     NUM("ops", ops, 0, "end after so many operations instead, without warm-up"),
+    NUM("ops-each", ops_each, 0, "the same for each connection"),
     NUM("size", size, 4096, "bytes of a message"),
     NUM("user-first", user_first, 1, "first user: uNNNN@domain; connection i is user i modulo --users"),
     NUM("users", users, 1, "users in turn"),
@@ -124,8 +125,11 @@ static const struct work *work_named(const char *name)
     mistake("unknown work", name);
 }
 
-static void check(const struct options *o)
+static void check(struct options *o)
 {
+    if (o->ops_each > 0) {
+        o->ops = o->ops_each * o->connections;
+    }
     if (o->port == 0 || o->port > 65535 || o->connections == 0 || o->users == 0 || o->messages == 0) {
         mistake("missing or out of range:", "--port, --connections, --users or --messages");
     }

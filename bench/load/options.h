@@ -25,6 +25,7 @@ struct options {
     uint64_t seconds;
     uint64_t warm_seconds;
     uint64_t ops;
+    uint64_t ops_each;
     uint64_t size;
     uint64_t user_first;
     uint64_t users;

@@ -105,7 +105,8 @@ static void enter_done(struct run *r, uint64_t now_us)
 
 static void next_op(struct run *r, struct conn *c, uint64_t now_us)
 {
-    bool more = r->phase != RUN_DONE && (!ops_bounded(r) || r->started < r->o->ops);
+    bool more = r->phase != RUN_DONE && (!ops_bounded(r) || r->started < r->o->ops) &&
+                (r->o->ops_each == 0 || c->ops < r->o->ops_each);
     c->state = CONN_READY;
     if (!more) {
         c->due_us = UINT64_MAX;

@@ -1,11 +1,7 @@
 # The rows of the comparison: name | work | mailboxes that it needs | servers | arguments of the load program.
 # Servers: `all` are pillarbox and dovecot (and dovecot_tuned with --tuned); `sync` is dovecot_fsync as well, for what is
 # written; `relay` is Dovecot behind Postfix.
-many=10000
-huge=100000
-
 rows() {
-  if [ "$quick" = true ]; then many=1000 huge=4000; fi
   cat <<EOT
 lmtp_4k_1|lmtp|users|sync|--connections 1 --users 200
 lmtp_4k_16|lmtp|users|sync|--connections 16 --users 200
@@ -31,7 +27,7 @@ login|login|users|all|--connections 16 --users 200
 pop3|pop3|small|all|--connections 8 --user-first 301 --users 16 --messages 100
 pop3_poll|pop3_poll|small|all|--connections 8 --user-first 301 --users 16 --messages 100
 select|select|huge|all|--connections 8 --user-first 401 --mailbox Big
-idle|lmtp|users|all|--connections 1 --users 200 --interval-ms 25 --watchers 400
+idle|lmtp|users|all|--connections 1 --users 200 --interval-ms 25 --watchers $idle
 EOT
 }
 
