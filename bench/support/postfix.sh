@@ -49,4 +49,5 @@ EOT
   in_cgroup dovecot "$d/postfix.out" postfix -c "$d/etc" start-fg
   started+=("$!")
   wait_port "$(port_of dovecot 525)" postfix
+  started+=("$(tr -d ' ' <"$d/queue/pid/master.pid")") # it left the process that started it
 }

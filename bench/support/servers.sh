@@ -4,7 +4,6 @@
 servers=(pillarbox dovecot dovecot_fsync)
 if [ "$tuned" = true ]; then servers+=(dovecot_tuned); fi
 started=()
-postfix_started=false
 
 # Every server has 100 ports: base + 100 * its place + the well-known number modulo 100 (imap 43, pop3 10, lmtp 24, smtp 25).
 port_of() {
@@ -73,19 +72,21 @@ servers_start() {
   if [ ${#only[@]} -eq 0 ] || printf '%s\n' "${only[@]}" | grep -q '^smtp'; then postfix_start; fi
 }
 
-# By process id, and what they leave by the control group that only they are in.
+# Who is in the control group; its files have no size, so they must be read.
+pids_of() { cat "$(cgroup_of "$1")/cgroup.procs" 2>/dev/null || true; }
+
+# TERM to what was started, then KILL to what is left in the control group, which nobody else is in.
 servers_stop() {
-  local pid s i group
+  local pid s i
+  trap - EXIT
   for pid in "${started[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
   for s in "${servers[@]}"; do
-    group=$(cgroup_of "$s")
-    [ -d "$group" ] || continue
     for i in $(seq 1 100); do
-      [ -s "$group/cgroup.procs" ] && [ -n "$(cat "$group/cgroup.procs")" ] || break
-      if [ "$i" -gt 50 ]; then while read -r pid; do kill -KILL "$pid" 2>/dev/null || true; done <"$group/cgroup.procs"; fi
+      [ -n "$(pids_of "$s")" ] || break
+      if [ "$i" -gt 50 ]; then for pid in $(pids_of "$s"); do kill -KILL "$pid" 2>/dev/null || true; done; fi
       sleep 0.1
     done
-    rmdir "$group" 2>/dev/null || true
+    rmdir "$(cgroup_of "$s")" 2>/dev/null || true
   done
   if [ -n "${KEEP_DATA:-}" ]; then say "kept $data"; else rm -rf "$data"; fi
 }
