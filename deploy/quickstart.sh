@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs a mail server on 127.0.0.1 in the foreground until Ctrl-C.
 #
-#   ./deploy/quickstart.sh [--data DIR] [--port-base N] [--users N] [--insecure-auth]
+#   ./deploy/quickstart.sh [--data DIR] [--port-base N] [--users N] [--insecure-auth] [--flush-delay-ms N]
 #
 #   --data DIR        where mail, certificate and passwords lie (./pillarbox-data); a second run finds them again
 #   --port-base N     2000: SMTP on N+525, submission N+587, submissions N+465, LMTP N+424, POP3 N+110, POP3S N+995, IMAP N+143,
 #                     IMAPS N+993, metrics N+80
 #   --users N         adds u0001..uNNNN@example.test with password pw, for load tests
 #   --insecure-auth   password commands without TLS (test rigs on loopback only)
+#   --flush-delay-ms N  each commit sleeps 2N ms (one commit is two flushes): a fast disk stands for an ordinary one
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -15,10 +16,11 @@ data=./pillarbox-data
 base=2000
 users=0
 insecure=false
+flush_delay=0
 domain=example.test
 
 usage() {
-  sed -n '2,11s/^# \{0,1\}//p' "$0"
+  sed -n '2,12s/^# \{0,1\}//p' "$0"
   exit "$1"
 }
 
@@ -28,11 +30,14 @@ while [ $# -gt 0 ]; do
     --port-base) base=${2:?--port-base needs a number}; shift 2 ;;
     --users) users=${2:?--users needs a number}; shift 2 ;;
     --insecure-auth) insecure=true; shift ;;
+    --flush-delay-ms) flush_delay=${2:?--flush-delay-ms needs a number}; shift 2 ;;
     -h | --help) usage 0 ;;
     *) echo "quickstart: unknown argument '$1'" >&2; usage 2 >&2 ;;
   esac
 done
-case "$base$users" in *[!0-9]*) echo "quickstart: --port-base and --users take numbers" >&2; exit 2 ;; esac
+case "$base$users$flush_delay" in
+  *[!0-9]*) echo "quickstart: --port-base, --users and --flush-delay-ms take numbers" >&2; exit 2 ;;
+esac
 if [ "$base" -lt 1000 ] || [ "$base" -gt 64000 ]; then
   echo "quickstart: --port-base must be 1000 to 64000" >&2
   exit 2
@@ -67,7 +72,8 @@ fi
 
 port() { echo $((base + $1)); }
 args=(--set "data_dir=$data" --set "hostname=mail.$domain" --set "tls.certificate=$data/tls.crt" --set "tls.key=$data/tls.key"
-  --set "auth.insecure=$insecure" --set "smtp.listen=127.0.0.1:$(port 525)" --set "submission.listen=127.0.0.1:$(port 587)"
+  --set "auth.insecure=$insecure" --set "storage.flush_delay_ms=$flush_delay"
+  --set "smtp.listen=127.0.0.1:$(port 525)" --set "submission.listen=127.0.0.1:$(port 587)"
   --set "submissions.listen=127.0.0.1:$(port 465)" --set "lmtp.listen=127.0.0.1:$(port 424)"
   --set "pop3.listen=127.0.0.1:$(port 110)" --set "pop3s.listen=127.0.0.1:$(port 995)"
   --set "imap.listen=127.0.0.1:$(port 143)" --set "imaps.listen=127.0.0.1:$(port 993)" --set "admin.listen=127.0.0.1:$(port 80)")

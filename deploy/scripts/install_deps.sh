@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that Pillarbox needs: `install_deps.sh build` to compile and run it,
-# `install_deps.sh test` for the test suite as well. Works as root and with sudo, on Debian 12 and 13.
+# `install_deps.sh test` for the test suite as well, `install_deps.sh bench` for what bench/compare.sh compares with. Works as root and with sudo, on Debian 12 and 13.
 # Installs only what is missing, so a second run costs a fraction of a second.
 set -euo pipefail
 
@@ -10,6 +10,7 @@ build_pkgs=(build-essential cmake ninja-build ccache pkg-config liburing-dev lib
   libyaml-dev openssl)
 test_pkgs=(libgtest-dev clang clang-format clang-tidy llvm libclang-rt-14-dev git python3 curl swaks isync fetchmail
   libnet-ssleay-perl netcat-openbsd procps ca-certificates valgrind)
+bench_pkgs=(dovecot-imapd dovecot-pop3d dovecot-lmtpd postfix python3)
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
@@ -54,6 +55,7 @@ if [ "$want" = test ]; then
   pkgs+=("${test_pkgs[@]}")
   command -v npm >/dev/null 2>&1 || pkgs+=(nodejs npm)
 fi
+if [ "$want" = bench ]; then pkgs+=("${bench_pkgs[@]}"); fi
 
 missing=()
 for p in "${pkgs[@]}"; do
@@ -63,6 +65,12 @@ done
 
 echo "install_deps: installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
+# Mail servers are installed to be compared with: their packages must not start them.
+if [ "$want" = bench ] && [ ! -e /usr/sbin/policy-rc.d ]; then
+  printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null
+  as_root chmod 755 /usr/sbin/policy-rc.d
+  trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
+fi
 case " ${missing[*]} " in
   *" libraft-dev "*) if [ "${VERSION_CODENAME:-}" = bookworm ]; then add_backports; fi ;;
 esac

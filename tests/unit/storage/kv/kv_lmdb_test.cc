@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <fstream>
 #include <thread>
 #include <vector>
@@ -215,6 +216,39 @@ TEST(KvLmdb, RunsOutOfReaderSlotsPolitely)
     struct kv_txn *t;
     ASSERT_EQ(kv_begin(kv, false, &t), OK);
     kv_abort(t);
+    kv_close(kv);
+    buf_fini(&why);
+}
+
+TEST(KvLmdb, AFlushDelayHoldsEachCommitTwiceAsLongAndNothingElse)
+{
+    using steady = std::chrono::steady_clock;
+    TempDir dir;
+    struct kv *kv = nullptr;
+    struct kv_txn *t;
+    struct buf why;
+    struct kv_lmdb_config cfg = {};
+    const std::string path = dir.file();
+    buf_init(&why, 1000);
+    cfg.path = path.c_str();
+    cfg.flush_delay_ms = 100;
+    ASSERT_EQ(kv_lmdb_open(&cfg, &kv, &why), OK);
+    auto start = steady::now();
+    put(kv, "a", "1");
+    EXPECT_GE(steady::now() - start, std::chrono::milliseconds(200));
+
+    /* Reading and giving up must not wait: a hundred of them would take 20 s. */
+    start = steady::now();
+    for (int i = 0; i < 100; i++) {
+        bool write = i % 2 == 0;
+        ASSERT_EQ(kv_begin(kv, write, &t), OK);
+        if (write) {
+            kv_abort(t);
+        } else {
+            ASSERT_EQ(kv_commit(t), OK);
+        }
+    }
+    EXPECT_LT(steady::now() - start, std::chrono::seconds(5));
     kv_close(kv);
     buf_fini(&why);
 }

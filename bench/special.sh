@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Loads of Pillarbox alone that have bounds of their own: slow flushes, one account of 1,000,000 messages, its memory, its start.
+#
+#   ./bench/special.sh [--quick] [--seconds N] [--bin FILE] [--port-base N] [flush|million]...
+#
+#   flush    128 LMTP connections while each commit takes 4 ms longer: at least 5,000 deliveries/s
+#   million  a mailbox of 1,000,000 messages (--quick: 20,000): APPEND and a list of 50 at most 20 % slower than with 10,000;
+#            STORE 1:* delays another account's delivery by at most 50 ms; anonymous memory; time to start again
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+here=$root/bench
+load=$root/build/release/bench/pb_bench_load
+bin=$root/build/release/program/pillarbox
+seconds=10
+copies=100
+many=10000
+base=14000
+domain=example.test
+flush_delay=0
+tuned=false
+only=()
+parts=()
+
+say() { printf '==> %s\n' "$*" >&2; }
+fail() { printf 'special: %s\n' "$*" >&2; exit 1; }
+
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --quick) seconds=2; copies=20; many=1000; shift ;;
+    --seconds) seconds=${2:?--seconds needs a number}; shift 2 ;;
+    --bin) bin=${2:?--bin needs a file}; shift 2 ;;
+    --port-base) base=${2:?--port-base needs a number}; shift 2 ;;
+    flush | million) parts+=("$1"); shift ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) fail "unknown argument '$1'; --help tells more" ;;
+  esac
+done
+[ ${#parts[@]} -gt 0 ] || parts=(flush million)
+[ -x "$load" ] && [ -x "$bin" ] || fail "build first: cmake --preset release && ninja -C build/release"
+
+data=$(mktemp -d "${TMPDIR:-/tmp}/pillarbox-bench.XXXXXX")
+. "$here/support/servers.sh"
+servers=(pillarbox)
+find_cgroups
+trap servers_stop EXIT
+trap 'exit 130' INT TERM
+lmtp=$(port_of pillarbox 424)
+imap=$(port_of pillarbox 143)
+
+run() { "$load" "$@" --server pillarbox --cgroup "$(cgroup_of pillarbox)" --domain "$domain" --deadline 1800; }
+big() { run "$@" --port "$imap" --user-first 401 --mailbox Big; }
+quiet() { "$@" >/dev/null; }
+
+start() {
+  pillarbox_start
+  started=("$!")
+  wait_port "$imap" pillarbox
+}
+
+stop() {
+  kill -TERM "${started[0]}"
+  wait "${started[0]}" || true
+  started=()
+}
+
+part_flush() {
+  flush_delay=2
+  start
+  pillarbox_users
+  quiet run lmtp --port "$lmtp" --users 200 --connections 8 --ops 200 --seed 7
+  run lmtp --port "$lmtp" --users 200 --connections 128 --seconds "$seconds"
+  stop
+  flush_delay=0
+  rm -rf "$data/pillarbox"
+}
+
+part_million() {
+  local all=$((many * copies)) storing began
+  start
+  pillarbox_users
+  say "$many messages"
+  quiet run append --port "$imap" --user-first 401 --connections 8 --ops "$many" --seed 9
+  run append --port "$imap" --user-first 401 --connections 16 --seconds "$seconds"
+  run fetch_list --port "$imap" --user-first 401 --connections 4 --messages "$many" --seconds "$seconds"
+  say "$all messages"
+  quiet big create --ops 1
+  big copy --ops "$copies"
+  big append --connections 16 --seconds "$seconds"
+  big fetch_list --connections 4 --messages "$all" --seconds "$seconds"
+  say "delivery to another account: alone, then while all messages get a flag"
+  run lmtp --port "$lmtp" --connections 1 --seconds "$seconds"
+  big store_all --ops 2 &
+  storing=$!
+  run lmtp --port "$lmtp" --connections 1 --seconds "$seconds" --warm 0
+  wait "$storing"
+  grep -E '^(RssAnon|RssFile|VmHWM)' "/proc/${started[0]}/status"
+  stop
+  began=$(date +%s%N)
+  start
+  say "ready again $((($(date +%s%N) - began) / 1000000)) ms after its start (looked at each 100 ms)"
+}
+
+for p in "${parts[@]}"; do "part_$p"; done

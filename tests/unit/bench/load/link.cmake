@@ -1,0 +1,1 @@
+set(LINK pb_bench_parts)
