@@ -17,6 +17,7 @@ struct loader {
     struct config *c;
     struct buf *why;
     unsigned problems;
+    size_t *lines; /* where the file has each key; 0: nowhere yet */
 };
 
 static const struct config_key *key_find(const char *name)
@@ -55,6 +56,11 @@ static bool number_with_unit(const char *text, const struct unit *units, uint64_
         }
     }
     return v == 0 && *name == '\0' ? (*out = 0, true) : false;
+}
+
+enum err config_bytes_parse(const char *text, uint64_t *out)
+{
+    return number_with_unit(text, byte_units, out) ? OK : ERR_INVAL;
 }
 
 static bool choice_allowed(const char *choices, const char *text)
@@ -209,8 +215,26 @@ static void walk_where(char *out, size_t n, const char *file, const yaml_event_t
     snprintf(out, n, "%s:%zu", file, ev->start_mark.line + 1);
 }
 
-static void walk_scalar(struct loader *l, struct yaml_walk *w, const char *where, const char *text)
+/* A key that stands twice: one of the two would be ignored, and nobody would know which. */
+static void duplicate_refuse(struct loader *l, const char *where, const char *key, size_t line)
 {
+    const struct config_key *k = key_find(key);
+    char text[400];
+    if (k == NULL) {
+        return;
+    }
+    size_t *first = &l->lines[k - config_keys];
+    if (*first != 0) {
+        snprintf(text, sizeof(text), "%.200s stands twice, first in line %zu", key, *first);
+        problem(l, where, text);
+    } else {
+        *first = line;
+    }
+}
+
+static void walk_scalar(struct loader *l, struct yaml_walk *w, const char *where, const yaml_event_t *ev)
+{
+    const char *text = (const char *)ev->data.scalar.value;
     size_t base = w->ends[w->depth];
     if (w->depth == 0) {
         problem(l, where, "the file must be a mapping of keys to values");
@@ -221,6 +245,7 @@ static void walk_scalar(struct loader *l, struct yaml_walk *w, const char *where
         w->have_key = true;
         return;
     }
+    duplicate_refuse(l, where, w->path, ev->start_mark.line + 1);
     assign(l, where, w->path, text);
     w->have_key = false;
 }
@@ -230,7 +255,7 @@ static bool walk_event(struct loader *l, struct yaml_walk *w, const char *where,
 {
     switch (ev->type) {
     case YAML_SCALAR_EVENT:
-        walk_scalar(l, w, where, (const char *)ev->data.scalar.value);
+        walk_scalar(l, w, where, ev);
         return true;
     case YAML_MAPPING_START_EVENT:
         if (w->depth == YAML_DEPTH_MAX || (w->depth > 0 && !w->have_key)) {
@@ -339,7 +364,11 @@ enum err config_load(struct config *c, const char *file, const struct config_ove
 {
     memset(c, 0, sizeof(*c));
     arena_init(&c->arena, FILE_BYTES_MAX);
-    struct loader l = {.c = c, .why = why};
+    struct loader l = {.c = c, .why = why, .lines = arena_zalloc(&c->arena, config_keys_n * sizeof(size_t))};
+    if (l.lines == NULL) {
+        config_fini(c);
+        return ERR_NOMEM;
+    }
     for (size_t i = 0; i < config_keys_n; i++) {
         bool good = value_set(c, &config_keys[i], config_keys[i].fallback);
         ASSERT(good);

@@ -103,6 +103,8 @@ struct config_override {
 MUST_CHECK enum err config_load(struct config *c, const char *file, const struct config_override *sets, size_t n_sets,
                                 struct buf *why);
 void config_fini(struct config *c);
+/* A number of bytes as the file has it: "1000000", "64 MiB". ERR_INVAL. */
+MUST_CHECK enum err config_bytes_parse(const char *text, uint64_t *out);
 /* The effective values with each key's documentation, as a YAML file that config_load reads. */
 MUST_CHECK enum err config_print(const struct config *c, struct buf *out);
 

@@ -21,6 +21,7 @@ struct ctl {
     const char *url;
     const char *data_dir;
     uint32_t shards; /* of the cluster; read with the first ctl_shards() */
+    bool unanswered; /* the last call ended without the node's word */
     struct arena arena;
 };
 
@@ -50,8 +51,10 @@ MUST_CHECK enum err ctl_account(struct ctl *c, const char *name, struct shard_id
 /* Says what failed and gives the exit status. */
 int ctl_fail(const char *what, const char *name, enum err e);
 
-/* A password: from a terminal with a prompt and without echo, else one line of stdin. The slice lies in the arena. */
-MUST_CHECK enum err ctl_password(struct ctl *c, struct slice *out);
+/* A secret for `what` ("Password"): from a terminal with a prompt, without echo and asked twice, else one line of
+ * stdin. Says what was wrong: nothing came, more than 1,024 bytes, or two different ones. The slice lies in the arena.
+ */
+MUST_CHECK enum err ctl_password(struct ctl *c, const char *what, struct slice *out);
 /* Finds "--name value" in the arguments and takes it out; NULL when absent. */
 const char *ctl_option(int *argc, char **argv, const char *name);
 /* Creates or retries one account: name reserved in the directory, then made in its shard. */

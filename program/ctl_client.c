@@ -1,8 +1,8 @@
 #include "program/ctl.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,7 +11,6 @@
 
 #define CALL_MS 20000
 #define RETRY_MS 200
-#define PASSWORD_BYTES_MAX 1024
 
 static void *arena_proto_alloc(void *ctx, size_t n)
 {
@@ -29,6 +28,13 @@ static enum err client_open(struct ctl *c)
     struct buf why;
     if (c->client != NULL) {
         return OK;
+    }
+    /* A node that is not there at all is said at once, instead of waiting for it. */
+    static const char ipc[] = "ipc://";
+    if (strncmp(c->url, ipc, sizeof(ipc) - 1) == 0 && access(c->url + sizeof(ipc) - 1, R_OK | W_OK) != 0) {
+        fprintf(stderr, "pillarbox ctl: %s: %s%s\n", c->url + sizeof(ipc) - 1, strerror(errno),
+                errno == ENOENT ? " (no node runs on this data directory)" : "");
+        return ERR_UNAVAILABLE;
     }
     buf_init(&why, 4096);
     struct rpc_client_config cfg = {.url = c->url, .inflight_max = 16};
@@ -101,6 +107,7 @@ enum err ctl_call(struct ctl *c, struct shard_id shard, struct account_id accoun
             }
             rpc_reply_fini(&call.reply);
         }
+        c->unanswered = temporary(e);
         if (!temporary(e) || clock_mono_ms(clock_system()) + RETRY_MS > deadline) {
             return e;
         }
@@ -177,35 +184,6 @@ int ctl_fail(const char *what, const char *name, enum err e)
 {
     fprintf(stderr, "pillarbox ctl: %s%s%s: %s\n", what, name[0] != '\0' ? " " : "", name, err_text(e));
     return 1;
-}
-
-enum err ctl_password(struct ctl *c, struct slice *out)
-{
-    char line[PASSWORD_BYTES_MAX + 2];
-    struct termios old;
-    bool tty = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &old) == 0;
-    if (tty) {
-        struct termios quiet = old;
-        quiet.c_lflag &= ~(tcflag_t)ECHO;
-        fputs("Password: ", stderr);
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-    }
-    char *got = fgets(line, sizeof(line), stdin);
-    if (tty) {
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
-        fputc('\n', stderr);
-    }
-    size_t n = got == NULL ? 0 : strcspn(line, "\r\n");
-    if (n == 0 || n > PASSWORD_BYTES_MAX) {
-        return ERR_INVAL;
-    }
-    uint8_t *copy = arena_dup(&c->arena, line, n);
-    explicit_bzero(line, sizeof(line));
-    if (copy == NULL) {
-        return ERR_NOMEM;
-    }
-    *out = slice_make(copy, n);
-    return OK;
 }
 
 const char *ctl_option(int *argc, char **argv, const char *name)

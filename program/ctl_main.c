@@ -6,15 +6,58 @@
 
 #define ARENA_BYTES (64 * 1024 * 1024)
 
-static int help(void)
+static const char usage_text[] =
+    "usage: pillarbox ctl [--data DIR | --node URL] COMMAND ...\n\n"
+    "  --data DIR   talk to the storage node of this data directory, through its socket (default: data_dir)\n"
+    "  --node URL   talk to a storage node, e.g. tcp://127.0.0.1:2100\n\n";
+
+/* Whether words and the command's name agree as far as both go: "user", "user add" and "user add ALICE" for "user add".
+ */
+static bool in_group(const char *name, int argc, char **argv)
 {
-    puts("usage: pillarbox ctl [--data DIR | --node URL] COMMAND ...\n\n"
-         "  --data DIR   talk to the storage node of this data directory, through its socket (default: data_dir)\n"
-         "  --node URL   talk to a storage node, e.g. tcp://127.0.0.1:2100\n");
+    for (int i = 0; i < argc; i++) {
+        size_t n = strcspn(name, " ");
+        if (n > 0 && (strlen(argv[i]) != n || memcmp(argv[i], name, n) != 0)) {
+            return false;
+        }
+        name += n + (name[n] == ' ' ? 1 : 0);
+    }
+    return true;
+}
+
+/* The commands that the words may mean; false when there is none. */
+static bool list(FILE *out, const char *head, int argc, char **argv)
+{
+    bool any = false;
     for (const struct ctl_cmd *const *p = ctl_table; *p != NULL; p++) {
-        printf("  %-15s %-42s %s\n", (*p)->name, (*p)->args, (*p)->help);
+        if (in_group((*p)->name, argc, argv)) {
+            fprintf(out, "%s  %-15s %-26s %s\n", any ? "" : head, (*p)->name, (*p)->args, (*p)->help);
+            any = true;
+        }
+    }
+    return any;
+}
+
+static int help(int argc, char **argv)
+{
+    if (!list(stdout, usage_text, argc, argv)) {
+        list(stdout, usage_text, 0, NULL);
     }
     return 0;
+}
+
+/* Takes --help and -h out, wherever they stand. */
+static bool help_asked(int *argc, char **argv)
+{
+    int kept = 0;
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], "--help") != 0 && strcmp(argv[i], "-h") != 0) {
+            argv[kept++] = argv[i];
+        }
+    }
+    bool asked = kept < *argc;
+    *argc = kept;
+    return asked;
 }
 
 /* How many words of argv name the command; 0 = not this one. */
@@ -37,6 +80,19 @@ static void usage(const struct ctl_cmd *cmd)
     fprintf(stderr, "usage: pillarbox ctl [--data DIR | --node URL] %s %s\n%s\n", cmd->name, cmd->args, cmd->help);
 }
 
+static int unknown(char **argv)
+{
+    if (list(stderr, "pillarbox ctl: unknown command; there are\n", 1, argv)) {
+        return CTL_USAGE;
+    }
+    if (argv[0][0] == '-') {
+        fprintf(stderr, "pillarbox ctl: %s: unknown, or without its value (`pillarbox ctl help`)\n", argv[0]);
+    } else {
+        fprintf(stderr, "pillarbox ctl: unknown command '%s' (`pillarbox ctl help` lists them)\n", argv[0]);
+    }
+    return CTL_USAGE;
+}
+
 static int run(struct ctl *ctl, int argc, char **argv)
 {
     for (const struct ctl_cmd *const *p = ctl_table; *p != NULL; p++) {
@@ -49,8 +105,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
             return rc;
         }
     }
-    fprintf(stderr, "pillarbox ctl: unknown command '%s' (`pillarbox ctl help` lists them)\n", argv[0]);
-    return 2;
+    return unknown(argv);
 }
 
 int ctl_main(const struct config *c, int argc, char **argv)
@@ -58,13 +113,18 @@ int ctl_main(const struct config *c, int argc, char **argv)
     char url[1200];
     const char *data = ctl_option(&argc, argv, "--data");
     const char *node = ctl_option(&argc, argv, "--node");
-    if (argc == 0 || strcmp(argv[0], "help") == 0) {
-        return help();
+    bool asked = help_asked(&argc, argv);
+    if (argc == 0 || asked || strcmp(argv[0], "help") == 0) {
+        int skip = argc > 0 && strcmp(argv[0], "help") == 0 ? 1 : 0;
+        return help(argc - skip, argv + skip);
     }
     struct ctl ctl = {.data_dir = data != NULL ? data : c->data_dir, .url = url};
     snprintf(url, sizeof(url), node != NULL ? "%s" : "ipc://%s/ctl.sock", node != NULL ? node : ctl.data_dir);
     arena_init(&ctl.arena, ARENA_BYTES);
     int rc = run(&ctl, argc, argv);
+    if (rc == 1 && ctl.unanswered) {
+        fprintf(stderr, "pillarbox ctl: no answer from %s: is the node running?\n", url);
+    }
     if (ctl.client != NULL) {
         rpc_client_close(ctl.client);
     }

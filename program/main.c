@@ -36,19 +36,22 @@ struct options {
     size_t n_sets;
 };
 
-/* Reads the options that every role has. Returns the index of the first argument left, or -1. */
+/* Reads the options that every role has. Returns the index of the first argument left, -1 for wrong ones, 0 when help
+ * was asked for. */
 static int options_parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'}, {"set", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
+                                          {"set", required_argument, NULL, 's'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     int got;
-    while ((got = getopt_long(argc, argv, "+c:s:", longs, NULL)) != -1) {
+    while ((got = getopt_long(argc, argv, "+c:s:h", longs, NULL)) != -1) {
         if (got == 'c') {
             o->file = optarg;
         } else if (got == 's' && o->n_sets < SETS_MAX) {
             o->sets[o->n_sets++].assignment = optarg;
         } else {
-            return -1;
+            return got == 'h' ? 0 : -1;
         }
     }
     return optind;
@@ -91,7 +94,7 @@ static int with_config(const struct options *o, int (*run)(const struct config *
 int main(int argc, char **argv)
 {
     struct options o = {0};
-    if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0) {
+    if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         fputs(usage_text, argc < 2 ? stderr : stdout);
         return argc < 2 ? 2 : 0;
     }
@@ -105,9 +108,9 @@ int main(int argc, char **argv)
         return with_config(&o, NULL, argc, argv + 2);
     }
     int first = options_parse(argc - 1, argv + 1, &o);
-    if (first < 0) {
-        fputs(usage_text, stderr);
-        return 2;
+    if (first <= 0) {
+        fputs(usage_text, first == 0 ? stdout : stderr);
+        return first == 0 ? 0 : 2;
     }
     argc -= 1 + first;
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {

@@ -45,7 +45,7 @@ MUST_CHECK enum err auth_sasl_plain(struct slice message, struct slice *out_user
 /* Makes all verifiers of a password (session/credentials.c; used by ctl and the hash upgrade). Blocking: tens of ms. */
 MUST_CHECK enum err credentials_make(struct slice password, struct rng *rng, struct arena *arena, Pb__Credentials *out);
 /* Import of a crypt(3) or PHC Argon2id string as found in other servers' passwd files ("{SCHEME}" prefixes are taken
- * off). ERR_UNSUPPORTED. */
+ * off). Blocking, as a login: the hash is tried. ERR_UNSUPPORTED: another scheme; ERR_INVAL: cut or garbled. */
 MUST_CHECK enum err credentials_import(struct slice hash, struct arena *arena, Pb__Credentials *out);
 MUST_CHECK enum err credentials_verify(const Pb__Credentials *c, struct slice password);
 

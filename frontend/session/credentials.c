@@ -114,23 +114,49 @@ static bool starts_with(struct slice s, const char *prefix)
     return s.n >= n && memcmp(s.p, prefix, n) == 0;
 }
 
-enum err credentials_import(struct slice hash, struct arena *arena, Pb__Credentials *out)
+/* Whether libargon2 can read it: a hash of the wrong shape would be an account that nobody can log in to. */
+static bool argon2_usable(const char *text)
 {
-    static const char *const crypt_prefixes[] = {"$1$", "$5$", "$6$", "$2a$", "$2b$", "$2y$", "$y$", "$gy$", "$7$"};
-    Pb__Credentials made = PB__CREDENTIALS__INIT;
-    struct slice text = scheme_skip(slice_trim(hash));
-    enum err e = ERR_UNSUPPORTED;
-    if (text.n >= HASH_TEXT_BYTES_MAX || memchr(text.p, '\0', text.n) != NULL) {
-        return ERR_UNSUPPORTED;
-    }
-    if (starts_with(text, "$argon2id$")) {
-        e = bytes_set(arena, &made.argon2id, text.p, text.n);
-    }
-    for (size_t i = 0; i < sizeof(crypt_prefixes) / sizeof(crypt_prefixes[0]); i++) {
-        if (starts_with(text, crypt_prefixes[i])) {
-            e = bytes_set(arena, &made.crypt, text.p, text.n);
+    int rc = argon2id_verify(text, "x", 1);
+    return rc == ARGON2_OK || rc == ARGON2_VERIFY_MISMATCH;
+}
+
+/* Whether crypt(3) makes hashes of this very shape. */
+static bool crypt_usable(const char *text)
+{
+    struct crypt_data *state = mem_zalloc(sizeof(*state));
+    const char *got = state == NULL ? NULL : crypt_r("x", text, state);
+    bool usable = got != NULL && got[0] == text[0] && strlen(got) == strlen(text);
+    mem_free(state);
+    return usable;
+}
+
+static bool hash_is_crypt(struct slice text)
+{
+    static const char *const prefixes[] = {"$1$", "$5$", "$6$", "$2a$", "$2b$", "$2y$", "$y$", "$gy$", "$7$"};
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        if (starts_with(text, prefixes[i])) {
+            return true;
         }
     }
+    return false;
+}
+
+enum err credentials_import(struct slice hash, struct arena *arena, Pb__Credentials *out)
+{
+    char text[HASH_TEXT_BYTES_MAX];
+    Pb__Credentials made = PB__CREDENTIALS__INIT;
+    struct slice bare = scheme_skip(slice_trim(hash));
+    bool argon2 = starts_with(bare, "$argon2id$");
+    if (bare.n >= sizeof(text) || memchr(bare.p, '\0', bare.n) != NULL || (!argon2 && !hash_is_crypt(bare))) {
+        return ERR_UNSUPPORTED;
+    }
+    memcpy(text, bare.p, bare.n);
+    text[bare.n] = '\0';
+    if (argon2 ? !argon2_usable(text) : !crypt_usable(text)) {
+        return ERR_INVAL;
+    }
+    enum err e = bytes_set(arena, argon2 ? &made.argon2id : &made.crypt, bare.p, bare.n);
     if (e == OK) {
         *out = made;
     }

@@ -9,10 +9,11 @@ static void print(const Pb__DirectoryItem *item)
 
 static int run(struct ctl *c, int argc, char **argv)
 {
-    if (argc > 1) {
+    (void)argv;
+    if (argc > 0) {
         return CTL_USAGE;
     }
-    return ctl_list(c, PB__READ_DIRECTORY_LIST__WHAT__DOMAINS, argc == 1 ? argv[0] : "", print);
+    return ctl_list(c, PB__READ_DIRECTORY_LIST__WHAT__DOMAINS, "", print);
 }
 
 CTL_CMD(domain_list) = {

@@ -1,4 +1,5 @@
 #include "frontend/session/auth.h"
+#include "program/config.h"
 #include "program/ctl.h"
 #include "proto/base/rng.h"
 
@@ -7,12 +8,12 @@ static int run(struct ctl *c, int argc, char **argv)
     const char *quota_text = ctl_option(&argc, argv, "--quota");
     uint64_t quota = 0;
     struct slice password;
-    if (argc != 1 || (quota_text != NULL && slice_u64(slice_str(quota_text), &quota) != OK)) {
+    if (argc != 1 || (quota_text != NULL && config_bytes_parse(quota_text, &quota) != OK)) {
         return CTL_USAGE;
     }
-    enum err e = ctl_password(c, &password);
+    enum err e = ctl_password(c, "Password", &password);
     if (e != OK) {
-        return ctl_fail("user add: no usable password on stdin for", argv[0], e);
+        return 1;
     }
     Pb__Credentials cred = PB__CREDENTIALS__INIT;
     e = credentials_make(password, rng_system(), &c->arena, &cred);

@@ -68,11 +68,11 @@ static int run(struct ctl *c, int argc, char **argv)
     if (argc != 2 || slice_u64(slice_str(argv[1]), &count) != OK || count < 1 || count > COUNT_MAX) {
         return CTL_USAGE;
     }
-    enum err e = ctl_password(c, &password);
-    Pb__Credentials cred = PB__CREDENTIALS__INIT;
-    if (e == OK) {
-        e = credentials_make(password, rng_system(), &c->arena, &cred);
+    if (ctl_password(c, "Password", &password) != OK) {
+        return 1;
     }
+    Pb__Credentials cred = PB__CREDENTIALS__INIT;
+    enum err e = credentials_make(password, rng_system(), &c->arena, &cred);
     if (e == OK) {
         e = ctl_shards(c, &shards);
     }

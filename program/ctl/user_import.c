@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "frontend/session/auth.h"
 #include "program/ctl.h"
 
@@ -7,12 +9,22 @@ static int run(struct ctl *c, int argc, char **argv)
     if (argc != 1) {
         return CTL_USAGE;
     }
-    enum err e = ctl_password(c, &hash);
+    enum err e = ctl_password(c, "Password hash", &hash);
     if (e != OK) {
-        return ctl_fail("user import: no hash on stdin for", argv[0], e);
+        return 1;
     }
     Pb__Credentials cred = PB__CREDENTIALS__INIT;
     e = credentials_import(hash, &c->arena, &cred);
+    if (e == ERR_UNSUPPORTED) {
+        fputs("pillarbox ctl: user import: hashes of crypt(3) ($1$ $5$ $6$ $2a$ $2b$ $2y$ $y$ $gy$ $7$) and $argon2id$ "
+              "are "
+              "taken, with or without a {SCHEME} before them\n",
+              stderr);
+        return 1;
+    }
+    if (e == ERR_INVAL) {
+        return ctl_fail("user import: the hash is cut or garbled:", argv[0], e);
+    }
     if (e == OK) {
         e = ctl_account_make(c, argv[0], &cred, 0);
     }

@@ -11,8 +11,8 @@ static int run(struct ctl *c, int argc, char **argv)
         return CTL_USAGE;
     }
     enum err e = ctl_account(c, argv[0], &shard, &account);
-    if (e == OK) {
-        e = ctl_password(c, &password);
+    if (e == OK && ctl_password(c, "Password", &password) != OK) {
+        return 1;
     }
     if (e == OK) {
         Pb__Credentials cred = PB__CREDENTIALS__INIT;

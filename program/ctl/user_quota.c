@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "program/config.h"
 #include "program/ctl.h"
 
 static int show(struct ctl *c, const char *name, struct shard_id shard, struct account_id account)
@@ -23,7 +24,7 @@ static int run(struct ctl *c, int argc, char **argv)
     struct shard_id shard;
     struct account_id account;
     Pb__OpQuotaSet op = PB__OP_QUOTA_SET__INIT;
-    if (argc < 1 || argc > 3 || (argc > 1 && slice_u64(slice_str(argv[1]), &op.quota_bytes) != OK) ||
+    if (argc < 1 || argc > 3 || (argc > 1 && config_bytes_parse(argv[1], &op.quota_bytes) != OK) ||
         (argc > 2 && slice_u64(slice_str(argv[2]), &op.quota_messages) != OK)) {
         return CTL_USAGE;
     }
@@ -38,6 +39,6 @@ static int run(struct ctl *c, int argc, char **argv)
 CTL_CMD(user_quota) = {
     .name = "user quota",
     .args = "ADDRESS [BYTES [MESSAGES]]",
-    .help = "show or set an account's quota (0 = none)",
+    .help = "show or set an account's quota: bytes (or 5GiB) and messages, 0 = none",
     .run = run,
 };

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "program/config_keys.h"
+
 namespace
 {
 struct Loaded {
@@ -103,6 +105,51 @@ TEST(Config, BrokenYamlIsRefusedWithItsLine)
     EXPECT_NE(l.why.find(":2"), std::string::npos) << l.why;
     EXPECT_EQ(load("- a\n").e, ERR_INVAL);
     EXPECT_EQ(load("justtext\n").e, ERR_INVAL);
+}
+
+TEST(Config, AKeyThatStandsTwiceIsRefusedWithBothLines)
+{
+    Loaded l = load("imap.listen: 127.0.0.1:1\nhostname: a\nimap:\n  listen: 127.0.0.1:2\n");
+    EXPECT_EQ(l.e, ERR_INVAL);
+    EXPECT_NE(l.why.find(":4: imap.listen stands twice, first in line 1"), std::string::npos) << l.why;
+}
+
+TEST(Config, EveryKeyIsRefusedOutsideItsRangeAndTakenAtItsEnds)
+{
+    for (size_t i = 0; i < config_keys_n; i++) {
+        const struct config_key *k = &config_keys[i];
+        if (k->kind != CONFIG_U64 && k->kind != CONFIG_BYTES && k->kind != CONFIG_MS) {
+            continue;
+        }
+        const char *unit = k->kind == CONFIG_MS ? " ms" : "";
+        auto with = [&](uint64_t v) {
+            std::string set = std::string(k->key) + "=" + std::to_string(v) + unit;
+            Loaded l = load(nullptr, {set.c_str()});
+            if (l.e == OK) {
+                config_fini(&l.c);
+            }
+            EXPECT_EQ(l.e == OK, l.why.empty()) << set;
+            return l.e;
+        };
+        EXPECT_EQ(with(k->min), OK) << k->key;
+        EXPECT_EQ(with(k->max), OK) << k->key;
+        EXPECT_EQ(with(k->max + 1), ERR_INVAL) << k->key;
+        if (k->min > 0) {
+            EXPECT_EQ(with(k->min - 1), ERR_INVAL) << k->key;
+        }
+    }
+}
+
+TEST(Config, SizesAreParsedAsTheFileHasThem)
+{
+    uint64_t v = 0;
+    EXPECT_EQ(config_bytes_parse("1000000000", &v), OK);
+    EXPECT_EQ(v, 1000000000u);
+    EXPECT_EQ(config_bytes_parse("5GiB", &v), OK);
+    EXPECT_EQ(v, 5ull << 30);
+    for (const char *bad : {"", "x", "-1", "5 GB", "1.5 GiB", "99999999999999999999", "17000000 TiB", "1 GiB "}) {
+        EXPECT_EQ(config_bytes_parse(bad, &v), ERR_INVAL) << bad;
+    }
 }
 
 TEST(Config, EnvironmentBeatsFileAndSetBeatsEnvironment)

@@ -121,6 +121,19 @@ TEST(Credentials, WhatCannotBeVerifiedIsNotImported)
     }
 }
 
+TEST(Credentials, AHashThatNobodyCouldLogInWithIsNotImported)
+{
+    const std::string good = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/"
+                             "O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1";
+    for (const std::string &h :
+         {std::string("$6$"), std::string("$6$saltstring"), good.substr(0, good.size() - 1), good + "x",
+          good + ":0:99999", std::string("$2b$05$CCCCCCCCCCCCCCCCCCCCC."), std::string("$y$j9T$abcdefgh"),
+          std::string("$argon2id$"), std::string("$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ")}) {
+        Made m;
+        EXPECT_EQ(credentials_import(slice_make(h.data(), h.size()), &m.arena, &m.c), ERR_INVAL) << h;
+    }
+}
+
 TEST(Credentials, APasswordWithNulDoesNotMatchItsBeginning)
 {
     Made m;
