@@ -228,8 +228,9 @@ static bool disk_nearly_full(const struct lmdb_kv *kv)
 
 /* A commit that failed before its meta page was written changed nothing. One that failed in the meta page leaves the
  * environment in the fatal state, which the next begin reports: only then is the outcome unknown and the process must
- * stop. LMDB reports a short write as EIO although the disk is merely full. */
-static enum err commit_failed(struct lmdb_kv *kv, enum err failed, int rc)
+ * stop. LMDB reports a short write as EIO although the disk is merely full; no system call failed then, and errno is
+ * what it was: on a full disk too, a flush that fails is a failed flush. */
+static enum err commit_failed(struct lmdb_kv *kv, enum err failed, int rc, bool short_write)
 {
     MDB_txn *probe = NULL;
     int alive = mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &probe);
@@ -242,7 +243,7 @@ static enum err commit_failed(struct lmdb_kv *kv, enum err failed, int rc)
     if (rc == MDB_BAD_TXN && failed != OK) {
         return failed;
     }
-    if (rc == EIO && disk_nearly_full(kv)) {
+    if (rc == EIO && short_write && disk_nearly_full(kv)) {
         return ERR_FULL;
     }
     enum err e = map_error("mdb_txn_commit", rc);
@@ -266,10 +267,12 @@ static enum err lmdb_commit(struct kv_txn *base)
         lmdb_abort(base);
         return failed;
     }
+    errno = 0;
     int rc = mdb_txn_commit(t->txn);
+    bool short_write = errno != EIO;
     t->txn = NULL;
     if (rc != MDB_SUCCESS) {
-        return commit_failed(kv, t->failed, rc);
+        return commit_failed(kv, t->failed, rc, short_write);
     }
     if (kv->flush_delay_ms > 0) {
         delay(2 * kv->flush_delay_ms);

@@ -1,5 +1,6 @@
 /* LMDB's own writes, interposed: this program's pwrite, writev and fdatasync stand in front of libc's. */
 #include <errno.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -12,6 +13,7 @@ namespace
 
 enum class Fault { NONE, DATA_ENOSPC, DATA_SHORT, DATA_EIO, SYNC_EIO, META_EIO };
 Fault fault = Fault::NONE;
+bool disk_full = false;
 
 constexpr size_t META_WRITE_MAX = 1024; /* LMDB writes pages of 4 KiB; the meta page's tail is far smaller */
 
@@ -53,6 +55,19 @@ ssize_t writev(int fd, const struct iovec *iov, int n)
     return syscall(SYS_writev, fd, iov, n);
 }
 
+int fstatvfs(int, struct statvfs *out)
+{
+    *out = {};
+    out->f_frsize = 4096;
+    out->f_bavail = disk_full ? 1 : 1 << 20;
+    return 0;
+}
+
+int fstatvfs64(int fd, struct statvfs64 *out)
+{
+    return fstatvfs(fd, reinterpret_cast<struct statvfs *>(out));
+}
+
 int fdatasync(int fd)
 {
     if (fault == Fault::SYNC_EIO) {
@@ -77,6 +92,7 @@ class Fallible : public testing::Test
     void TearDown() override
     {
         fault = Fault::NONE;
+        disk_full = false;
         kv_close(kv);
     }
     enum err commit_with(Fault f)
@@ -133,9 +149,25 @@ TEST_F(Fallible, AShortWriteOnADiskWithRoomStopsTheProcess)
     expect_abort(Fault::DATA_SHORT);
 }
 
+TEST_F(Fallible, AShortWriteOnAFullDiskIsAFullDiskAndNothingChanged)
+{
+    disk_full = true;
+    EXPECT_EQ(commit_with(Fault::DATA_SHORT), ERR_FULL);
+    EXPECT_EQ(value(), "1");
+    EXPECT_EQ(commit_with(Fault::NONE), OK);
+    EXPECT_EQ(value(), "2");
+}
+
 TEST_F(Fallible, AFailedFlushStopsTheProcess)
 {
     expect_abort(Fault::SYNC_EIO);
+}
+
+TEST_F(Fallible, AFailedFlushOnAFullDiskStopsTheProcessToo)
+{
+    disk_full = true;
+    expect_abort(Fault::SYNC_EIO);
+    expect_abort(Fault::DATA_EIO);
 }
 
 TEST_F(Fallible, AFailedMetaPageStopsTheProcess)
