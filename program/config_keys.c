@@ -48,9 +48,12 @@ const struct config_key config_keys[] = {
         "Account shards. Fixed when the data directory is made; a later change is refused."),
     NUM("storage.readers", storage_readers, "2", 1, 256, "Threads that answer reads."),
     BYTES("storage.map_size", storage_map_bytes, "1 TiB", 64 * MIB, 64 * TIB,
-          "Upper bound of the store (a sparse map: costs address space only). Writes that grow it stop at 95 %."),
+          "Upper bound of the store (a sparse map: costs address space only). What grows it stops storage.reserve "
+          "before its end."),
     BYTES("storage.reserve", storage_reserve_bytes, "256 MiB", 0, 64 * TIB,
-          "Free disk space below which mail is refused with a temporary error; deleting still works."),
+          "Room on the disk and in the map below which mail is refused with a temporary error; reading, deleting and "
+          "moving go "
+          "on. 0: none is kept."),
     MS("storage.undelete_retention", storage_retention_ms, "0 s", 0, 3650 * DAY,
        "How long bodies of expunged messages are kept."),
     MS("storage.dedupe_window", storage_dedupe_ms, "15 min", 6 * MINUTE, DAY,

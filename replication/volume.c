@@ -294,4 +294,5 @@ void volume_stats(const struct volume *v, struct volume_stats *out)
     out->body_bytes = __atomic_load_n(&v->stats.body_bytes, __ATOMIC_RELAXED);
     out->full_refusals = __atomic_load_n(&v->stats.full_refusals, __ATOMIC_RELAXED);
     out->commit_us_total = __atomic_load_n(&v->stats.commit_us_total, __ATOMIC_RELAXED);
+    out->above_watermark = __atomic_load_n(&v->above_watermark, __ATOMIC_RELAXED);
 }

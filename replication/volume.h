@@ -110,6 +110,7 @@ MUST_CHECK enum err repl_body_bytes(struct kv_txn *t, const uint8_t prefix[5], u
 struct volume_stats {
     uint64_t turns, commits, entries, body_bytes, full_refusals;
     uint64_t commit_us_total;
+    bool above_watermark;
 };
 void volume_stats(const struct volume *v, struct volume_stats *out);
 

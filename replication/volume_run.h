@@ -35,9 +35,9 @@ struct volume {
     struct group_slot *slots;
     size_t n_slots;
     struct buf scratch;
-    uint64_t pause_until_ms; /* monotonic: no upkeep and no start before */
-    uint64_t purge_at_ms;    /* wall clock: earliest walk over dead bodies of any group, UINT64_MAX = none */
-    bool above_watermark;
+    uint64_t pause_until_ms;  /* monotonic: no upkeep and no start before */
+    uint64_t purge_at_ms;     /* wall clock: earliest walk over dead bodies of any group, UINT64_MAX = none */
+    bool above_watermark;     /* written by the turn, read by volume_stats */
     uint64_t watermark_at_ms; /* monotonic: next look */
     uint64_t bytes_since_look;
     struct volume_stats stats; /* written with relaxed atomics */

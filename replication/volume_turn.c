@@ -85,7 +85,7 @@ static void look_at_watermark(struct volume *v, uint64_t now_ms)
         log_warn("volume.watermark", above ? "the disk is nearly full: what grows is refused" : "space is free again",
                  LOG_U64("reserve_bytes", v->cfg.reserve_bytes));
     }
-    v->above_watermark = above;
+    __atomic_store_n(&v->above_watermark, above, __ATOMIC_RELAXED);
     v->watermark_at_ms = now_ms + WATERMARK_MS;
     v->bytes_since_look = 0;
 }

@@ -16,8 +16,6 @@
 /* A sole voter's log serves nobody; it only delays the deletion of dead bodies. */
 #define SOLE_LOG_ENTRIES 256
 #define SOLE_LOG_BYTES ((uint64_t)4 << 20)
-#define WATERMARK_PERCENT 95 /* of the map, as replication's watermark */
-
 METRIC_COUNTER_L(metric_reads, "pillarbox_rpc_requests_total", "RPC requests received", "kind=\"read\"");
 METRIC_COUNTER_L(metric_writes, "pillarbox_rpc_requests_total", "RPC requests received", "kind=\"write\"");
 
@@ -109,15 +107,14 @@ static enum err shards_open(struct node *n, const struct node_config *cfg)
 static void facts(void *ctx, struct node_facts *out)
 {
     const struct node *n = ctx;
-    struct kv_stat stat;
-    kv_stat(n->kv, &stat);
+    struct volume_stats stats;
+    volume_stats(n->volume, &stats);
     *out = (struct node_facts){
         .id = n->identity.node,
         .cluster_id = n->identity.cluster,
         .uptime_ms = clock_mono_ms(n->clock) - n->started_ms,
         .shards = n->identity.shards,
-        .read_only = node_dir_free_bytes(n->data_dir) < n->reserve_bytes ||
-                     stat.used_bytes > stat.map_bytes / 100 * WATERMARK_PERCENT,
+        .read_only = stats.above_watermark,
     };
 }
 

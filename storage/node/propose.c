@@ -28,6 +28,7 @@ static bool grows(unsigned method)
 {
     switch (method) {
     case METHOD_EXPUNGE:
+    case METHOD_MOVE: /* to the trash, as most clients delete */
     case METHOD_MAILBOX_DELETE:
     case METHOD_ACCOUNT_REMOVE:
     case METHOD_DIR_ACCOUNT_REMOVE:
