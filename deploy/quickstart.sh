@@ -24,24 +24,31 @@ usage() {
   exit "$1"
 }
 
+die() {
+  echo "quickstart: $*" >&2
+  exit "${code:-1}"
+}
+
 while [ $# -gt 0 ]; do
   case "$1" in
-    --data) data=${2:?--data needs a folder}; shift 2 ;;
-    --port-base) base=${2:?--port-base needs a number}; shift 2 ;;
-    --users) users=${2:?--users needs a number}; shift 2 ;;
+    --data | --port-base | --users | --flush-delay-ms)
+      if [ -z "${2:-}" ]; then code=2 die "$1 needs a value"; fi
+      case "$1" in
+        --data) data=$2 ;;
+        --port-base) base=$2 ;;
+        --users) users=$2 ;;
+        --flush-delay-ms) flush_delay=$2 ;;
+      esac
+      shift 2
+      ;;
     --insecure-auth) insecure=true; shift ;;
-    --flush-delay-ms) flush_delay=${2:?--flush-delay-ms needs a number}; shift 2 ;;
     -h | --help) usage 0 ;;
     *) echo "quickstart: unknown argument '$1'" >&2; usage 2 >&2 ;;
   esac
 done
-case "$base$users$flush_delay" in
-  *[!0-9]*) echo "quickstart: --port-base, --users and --flush-delay-ms take numbers" >&2; exit 2 ;;
-esac
-if [ "$base" -lt 1000 ] || [ "$base" -gt 64000 ]; then
-  echo "quickstart: --port-base must be 1000 to 64000" >&2
-  exit 2
-fi
+case "$base$users$flush_delay" in *[!0-9]*) code=2 die "--port-base, --users and --flush-delay-ms take numbers" ;; esac
+base=$((10#$base))
+if [ "$base" -lt 1000 ] || [ "$base" -gt 64000 ]; then code=2 die "--port-base must be 1000 to 64000"; fi
 
 say() { printf '==> %s\n' "$*"; }
 
@@ -57,8 +64,13 @@ fi
 ninja -C "$build" --quiet pillarbox
 bin=$build/program/pillarbox
 
-mkdir -p "$data"
-chmod 700 "$data"
+port() { echo $((base + $1)); }
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+for p in 525 587 465 424 110 995 143 993 80; do
+  if listens "$(port $p)"; then die "port $(port $p) is taken (another quickstart?); choose others with --port-base"; fi
+done
+
+mkdir -p "$data" && chmod 700 "$data" || die "cannot make $data for $(id -un); choose another folder with --data"
 data=$(cd "$data" && pwd)
 first=true
 [ -f "$data/quickstart-passwords" ] && first=false
@@ -70,7 +82,6 @@ if [ ! -f "$data/tls.crt" ]; then
   chmod 600 "$data/tls.key"
 fi
 
-port() { echo $((base + $1)); }
 args=(--set "data_dir=$data" --set "hostname=mail.$domain" --set "tls.certificate=$data/tls.crt" --set "tls.key=$data/tls.key"
   --set "auth.insecure=$insecure" --set "storage.flush_delay_ms=$flush_delay"
   --set "smtp.listen=127.0.0.1:$(port 525)" --set "submission.listen=127.0.0.1:$(port 587)"
@@ -81,20 +92,20 @@ args=(--set "data_dir=$data" --set "hostname=mail.$domain" --set "tls.certificat
 say "pillarbox all, data in $data"
 "$bin" all "${args[@]}" &
 server=$!
+# However this script ends, the server does not stay behind.
+trap 'kill -TERM "$server" 2>/dev/null; wait "$server" 2>/dev/null || true' EXIT
 trap 'kill -TERM "$server" 2>/dev/null || true' INT TERM
 
-ready=false
-for _ in $(seq 1 300); do
-  kill -0 "$server" 2>/dev/null || break
-  if "$bin" ctl --data "$data" status >/dev/null 2>&1; then ready=true; break; fi
+# Whether storage answers behind the frontend. The listeners come last, so all is up then.
+is_ready() {
+  local status=""
+  { exec 3<>"/dev/tcp/127.0.0.1/$(port 80)" && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && read -r status <&3; exec 3>&-; } 2>/dev/null
+  case $status in *" 200 "*) return 0 ;; *) return 1 ;; esac
+}
+until is_ready; do
+  if ! kill -0 "$server" 2>/dev/null; then die "the server did not start; its messages are above"; fi
   sleep 0.1
 done
-if [ "$ready" != true ]; then
-  echo "quickstart: the server did not start; its messages are above" >&2
-  kill -TERM "$server" 2>/dev/null || true
-  wait "$server" || true
-  exit 1
-fi
 
 ctl() { "$bin" ctl --data "$data" "$@"; }
 
@@ -103,7 +114,8 @@ if [ "$first" = true ]; then
   (umask 077 && : >"$data/quickstart-passwords.new")
   for u in alice bob; do
     pw=$(od -An -N9 -tx1 /dev/urandom | tr -d ' \n')
-    printf '%s\n' "$pw" | ctl user add "$u@$domain"
+    # A first run that was interrupted may have made the user already.
+    printf '%s\n' "$pw" | ctl user add "$u@$domain" 2>/dev/null || printf '%s\n' "$pw" | ctl user passwd "$u@$domain"
     echo "$u $pw" >>"$data/quickstart-passwords.new"
   done
   ctl alias add "postmaster@$domain" "alice@$domain"
@@ -115,6 +127,7 @@ fi
 
 alice=$(awk '$1=="alice"{print $2}' "$data/quickstart-passwords")
 bob=$(awk '$1=="bob"{print $2}' "$data/quickstart-passwords")
+cert=$(printf %q "$data/tls.crt")
 cat <<EOT
 
 Pillarbox is running. Users (domain $domain):
@@ -123,14 +136,14 @@ Pillarbox is running. Users (domain $domain):
 
 Send bob a message as alice, then read it (paste into another terminal):
   printf 'From: alice@$domain\r\nTo: bob@$domain\r\nSubject: hello\r\n\r\nFirst mail.\r\n' |
-    curl -sS --cacert $data/tls.crt --ssl-reqd smtp://localhost:$(port 587) --user alice@$domain:$alice \\
+    curl -sS --cacert $cert --ssl-reqd smtp://localhost:$(port 587) --user alice@$domain:$alice \\
       --mail-from alice@$domain --mail-rcpt bob@$domain --upload-file -
-  curl -sS --cacert $data/tls.crt imaps://localhost:$(port 993)/INBOX --user bob@$domain:$bob -X 'FETCH 1:* (FLAGS ENVELOPE)'
-  curl -sS --cacert $data/tls.crt 'imaps://localhost:$(port 993)/INBOX;MAILINDEX=1' --user bob@$domain:$bob
+  curl -sS --cacert $cert imaps://localhost:$(port 993)/INBOX --user bob@$domain:$bob -X 'FETCH 1:* (FLAGS ENVELOPE)'
+  curl -sS --cacert $cert 'imaps://localhost:$(port 993)/INBOX;MAILINDEX=1' --user bob@$domain:$bob
 
 Ports on 127.0.0.1: SMTP $(port 525), submission $(port 587), submissions $(port 465), LMTP $(port 424), POP3 $(port 110), POP3S $(port 995),
 IMAP $(port 143), IMAPS $(port 993), http://127.0.0.1:$(port 80)/metrics /healthz /readyz
-Operate it: $bin ctl --data $data help
+Operate it: $(printf %q "$bin") ctl --data $(printf %q "$data") help
 Ctrl-C stops it; the next run finds the mail again.
 
 EOT
