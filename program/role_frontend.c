@@ -11,14 +11,10 @@
 #include "program/roles.h"
 #include "proto/base/log.h"
 #include "proto/base/mem.h"
-#include "proto/base/metrics.h"
 
 #define LISTENERS_MAX 64
 #define CERTIFICATES_MAX 64
 #define TEXT_BYTES_MAX 8192
-
-METRIC_GAUGE_L(metric_ring, "pillarbox_io_backend", "Event loops' I/O backend in use", "backend=\"io_uring\"");
-METRIC_GAUGE_L(metric_epoll, "pillarbox_io_backend", "Event loops' I/O backend in use", "backend=\"epoll\"");
 
 /* A frontend's parts, in the order in which they start; stopped in reverse. */
 struct frontend {
@@ -256,8 +252,6 @@ static enum err server_up(struct frontend *f, struct buf *why)
     if (e != OK) {
         return e;
     }
-    metric_set(&metric_ring, io == IO_BACKEND_IO_URING);
-    metric_set(&metric_epoll, io == IO_BACKEND_EPOLL);
     e = listeners_make(f, why);
     if (e != OK) {
         return e;

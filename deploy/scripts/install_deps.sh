@@ -13,7 +13,14 @@ test_pkgs=(libgtest-dev clang clang-format clang-tidy llvm libclang-rt-14-dev gi
 bench_pkgs=(dovecot-imapd dovecot-pop3d dovecot-lmtpd postfix python3)
 
 as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null 2>&1; then
+    sudo env DEBIAN_FRONTEND=noninteractive "$@" # sudo keeps no environment
+  else
+    echo "install_deps: run this as root, or install sudo; missing: ${missing[*]}" >&2
+    exit 1
+  fi
 }
 
 . /etc/os-release
