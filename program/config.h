@@ -36,6 +36,7 @@ struct config {
     uint64_t storage_flush_delay_ms;
     const char *storage_listen;
     const char *storage_publish;
+    const char *storage_admin;
     /* frontend */
     const char *frontend_storage;
     const char *frontend_events;

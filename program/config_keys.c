@@ -64,6 +64,9 @@ const struct config_key config_keys[] = {
         "RPC address of a storage node for frontends on other machines, e.g. tcp://127.0.0.1:2100. Several: separated "
         "by commas."),
     STR("storage.publish", storage_publish, "", "Address for change hints, e.g. tcp://127.0.0.1:2101."),
+    STR("storage.admin", storage_admin, "",
+        "HTTP of a storage node of its own (role storage): /metrics, /healthz, /readyz, e.g. 127.0.0.1:2081. Empty: "
+        "off."),
 
     STR("frontend.storage", frontend_storage, "tcp://127.0.0.1:2100", "RPC address of a storage node (role frontend)."),
     STR("frontend.events", frontend_events, "tcp://127.0.0.1:2101", "Its address for change hints (role frontend)."),

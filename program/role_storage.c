@@ -1,11 +1,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "frontend/admin/admin.h"
+#include "frontend/net/server.h"
 #include "program/roles.h"
 #include "proto/base/log.h"
 #include "storage/node/node.h"
 
 #define URLS_MAX 8
+#define ADMIN_CONNECTIONS_MAX 64
+#define ADMIN_FIBERS_MAX 64
+#define ADMIN_TIMEOUT_MS 10000
+#define ADMIN_OUT_BYTES_HIGH (1024 * 1024)
 
 /* Splits a comma-separated list in place in the arena; the pieces are NUL-terminated. */
 static size_t split(const char *list, char *copy, size_t copy_n, const char **out, size_t max)
@@ -17,6 +23,18 @@ static size_t split(const char *list, char *copy, size_t copy_n, const char **ou
         out[n++] = p;
     }
     return n;
+}
+
+/* A watermark that is nearly the map would refuse all mail from the first day on. */
+static enum err room_check(const struct config *c, struct buf *why)
+{
+    if (c->storage_reserve_bytes <= c->storage_map_bytes / 2) {
+        return OK;
+    }
+    enum err e =
+        buf_append_str(why, "storage.reserve is more than half of storage.map_size: hardly any mail would fit");
+    (void)e; /* the error says enough */
+    return ERR_INVAL;
 }
 
 enum err storage_start(const struct config *c, bool in_process, struct node **out, struct buf *why)
@@ -45,24 +63,72 @@ enum err storage_start(const struct config *c, bool in_process, struct node **ou
         .flush_delay_ms = (uint32_t)c->storage_flush_delay_ms,
         .dedupe_ms = c->storage_dedupe_ms,
     };
-    return node_start(&cfg, out, why);
+    enum err e = room_check(c, why);
+    return e == OK ? node_start(&cfg, out, why) : e;
+}
+
+/* --- /metrics and the probes of a node without frontends --- */
+
+static bool started(void *user)
+{
+    (void)user;
+    return true; /* the listener opens when the node serves, and closes before it stops */
+}
+
+static enum err admin_start(const struct config *c, struct admin_config *admin, struct server **out, struct buf *why)
+{
+    enum io_backend io;
+    if (c->storage_admin[0] == '\0') {
+        return OK;
+    }
+    enum err e = loop_backend_decide(IO_BACKEND_EPOLL, &io, why);
+    if (e != OK) {
+        return e;
+    }
+    *admin = (struct admin_config){.ready = started};
+    struct listener_config listener = {.address = c->storage_admin, .proto = &admin_proto, .user = admin};
+    struct server_config cfg = {.backend = io,
+                                .threads = 1,
+                                .connections_max = ADMIN_CONNECTIONS_MAX,
+                                .connections_per_ip_max = ADMIN_CONNECTIONS_MAX,
+                                .fibers_max = ADMIN_FIBERS_MAX,
+                                .handshake_ms = ADMIN_TIMEOUT_MS,
+                                .write_stall_ms = ADMIN_TIMEOUT_MS,
+                                .out_bytes_high = ADMIN_OUT_BYTES_HIGH};
+    return server_start(&cfg, &listener, 1, out, why);
+}
+
+static void admin_stop(struct server *s)
+{
+    if (s != NULL) {
+        server_drain(s, 0);
+        server_stop(s);
+    }
 }
 
 int role_storage(const struct config *c)
 {
     struct buf why;
     struct node *node = NULL;
-    if (c->storage_listen[0] == '\0') {
+    struct server *server = NULL;
+    struct admin_config admin;
+    if (c->storage_listen[0] == '\0' || c->storage_publish[0] == '\0') {
         log_error(
-            "storage.config", "storage.listen is empty: no frontend could reach this node",
+            "storage.config", "storage.listen or storage.publish is empty: no frontend could use this node",
             LOG_STR("remedy", "--set storage.listen=tcp://127.0.0.1:2100 --set storage.publish=tcp://127.0.0.1:2101"));
         return 1;
     }
     signals_block();
     buf_init(&why, 4096);
     enum err e = storage_start(c, false, &node, &why);
+    if (e == OK) {
+        e = admin_start(c, &admin, &server, &why);
+    }
     if (e != OK) {
         log_error("storage.start", "the storage node could not start", LOG_SLICE("why", buf_slice(&why)), LOG_ERR(e));
+        if (node != NULL) {
+            node_stop(node);
+        }
         buf_fini(&why);
         return 1;
     }
@@ -73,6 +139,8 @@ int role_storage(const struct config *c)
         log_info("storage.reload", "nothing to reload in a storage node");
     }
     log_info("storage.stop", "stopping");
+    admin_stop(server);
     node_stop(node);
+    log_info("storage.stopped", "stopped");
     return 0;
 }

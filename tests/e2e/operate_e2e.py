@@ -284,6 +284,20 @@ class Configuration(case.unittest.TestCase):
         for line, words in ((3, "unknown key 'imap.lisen'"), (4, "1 to 4096"), (5, "1 min to 1 d"), (6, "stands twice, first in line 1")):
             self.assertRegex(r.stderr, rf"(?m)^{re.escape(f.name)}:{line}: .*{re.escape(words)}")
 
+    def test_settings_that_cannot_serve_are_refused_at_the_start(self):
+        with case.pillarbox.tempfile.TemporaryDirectory() as folder:
+            for sets, words in ((["storage.map_size=64 MiB", "storage.reserve=40 MiB"], "hardly any mail would fit"),
+                                (["smtp.listen=localhost"], "expected address:port"), (["tls.certificate=/nowhere"], "/nowhere"),
+                                (["tls.certificate=/nowhere", "tls.more=x"], "chain:key pairs"), (["imap.listen=300.0.0.1:1"], "IPv4")):
+                argv = [pillarbox.binary(), "all", "--set", f"data_dir={folder}/d"] + [w for s in sets for w in ("--set", s)]
+                r = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+                self.assertEqual(r.returncode, 1, r.stderr)
+                self.assertIn(words, r.stderr)
+            r = subprocess.run([pillarbox.binary(), "storage", "--set", f"data_dir={folder}/s", "--set", "storage.listen=tcp://127.0.0.1:1"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+            self.assertEqual(r.returncode, 1, r.stderr)
+            self.assertIn("storage.publish", r.stderr)
+
     def test_what_config_prints_is_a_file_that_it_reads(self):
         first = self.run_with("hostname=mx.example.test")
         self.assertEqual(first.returncode, 0, first.stderr)

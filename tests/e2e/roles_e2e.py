@@ -2,6 +2,7 @@
 """Storage and frontends as processes of their own: started in any order, several frontends, a storage node that is killed."""
 
 import time
+import urllib.request
 
 import case
 import mail
@@ -17,7 +18,8 @@ class Roles(case.ServerCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.server = pillarbox.Server({"frontend.rpc_timeout": "20 s"}, split=True)
+        cls.admin = ports.block()[0]
+        cls.server = pillarbox.Server({"frontend.rpc_timeout": "20 s", "storage.admin": f"127.0.0.1:{cls.admin}"}, split=True)
         cls.server.start()
         try:
             cls.server.add_domain()
@@ -54,6 +56,11 @@ class Roles(case.ServerCase):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
+
+    def test_a_storage_node_has_metrics_and_probes_of_its_own(self):
+        for path, words in (("healthz", "alive"), ("readyz", "ready"), ("metrics", "pillarbox_store_disk_free_bytes ")):
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/{path}", timeout=10) as r:
+                self.assertIn(words, r.read().decode())
 
     def test_two_frontends_show_the_same_mailbox_at_once(self):
         a = self.connect(self.server.ports)
