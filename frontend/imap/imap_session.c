@@ -121,12 +121,16 @@ static void on_literal(struct imap_session *s)
         accept_literal(s);
         return;
     }
+    /* An empty literal leaves nothing to miss: its command looks complete, or wrong, until the rest of the line is
+     * there.
+     */
+    bool empty = s->frame.literal_bytes == 0;
     struct imap_command cmd;
     enum imap_parsed parsed = imap_command_parse(text, s->state, &s->cfg->limits, &s->arena, &cmd);
-    if (parsed == IMAP_PARSED_OK) {
-        imap_dispatch_parsed(s, &cmd); /* a command that streams; it has taken the literal and its line's end */
+    if (parsed == IMAP_PARSED_OK && (cmd.cmd->flags & IMAP_CMD_STREAM) != 0) {
+        imap_dispatch_parsed(s, &cmd); /* it has taken the literal and its line's end */
         imap_frame_detach(&s->frame);
-    } else if (parsed == IMAP_PARSED_BAD) {
+    } else if (parsed == IMAP_PARSED_BAD && !empty) {
         refuse_literal(s, cmd.tag, cmd.reply.text);
     } else if (!fits) {
         refuse_literal(s, cmd.tag, "Literal is too large");
