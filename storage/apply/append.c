@@ -43,9 +43,9 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
     struct plan *p = plan;
     struct flagset flags;
     uint8_t emailid[16];
-    struct message_row row = {.internal_s = req->internal_s != 0 ? req->internal_s : op_now_s(ox),
-                              .save_s = op_now_s(ox),
-                              .size = p->mail.body.ref.bytes};
+    bool dated = req->has_internal_s || req->internal_s != 0;
+    struct message_row row = {
+        .internal_s = dated ? req->internal_s : op_now_s(ox), .save_s = op_now_s(ox), .size = p->mail.body.ref.bytes};
     Pb__OpAppendResult answer = PB__OP_APPEND_RESULT__INIT;
     struct mailbox_work w = op_work(ox, p->mailbox);
     enum err e = op_keywords_commit(ox, p->mailbox, &p->keywords);

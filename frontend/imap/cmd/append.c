@@ -9,7 +9,8 @@
 struct append_args {
     char *mailbox;
     struct imap_flags flags;
-    int64_t internal_s; /* 0: now */
+    int64_t internal_s;
+    bool has_internal_s; /* else now */
     uint64_t bytes;
     bool sync;
 };
@@ -29,7 +30,8 @@ static bool append_parse(struct imap_cursor *c, struct imap_command *cmd)
     if (imap_peek(c) == '(' && (!imap_parse_flag_list(c, &a->flags) || !imap_parse_sp(c))) {
         return false;
     }
-    if (imap_peek(c) == '"' && (!imap_parse_date_time(c, &a->internal_s) || !imap_parse_sp(c))) {
+    a->has_internal_s = imap_peek(c) == '"';
+    if (a->has_internal_s && (!imap_parse_date_time(c, &a->internal_s) || !imap_parse_sp(c))) {
         return false;
     }
     return imap_parse_literal_header(c, &a->bytes, &a->sync);
@@ -141,6 +143,7 @@ static enum err send_append(struct append *ap, struct imap_command *cmd)
         req.keywords = a->flags.keywords;
         req.n_keywords = a->flags.n_keywords;
         req.internal_s = a->internal_s;
+        req.has_internal_s = a->has_internal_s;
         e = backend_account_call(s->cfg->backend, &s->account, METHOD_APPEND, &req.base, attach, cmd->arena, &reply);
     }
     if (e == OK) {
