@@ -5,6 +5,7 @@
 struct create_args {
     char *name;
     uint32_t special_use;
+    bool bad_use; /* what no mailbox can have here */
 };
 
 static const struct {
@@ -16,7 +17,30 @@ static const struct {
     {"Trash", SPECIAL_USE_TRASH},
 };
 
-/* create-param = "USE" SP "(" [use-attr *(SP use-attr)] ")" (RFC 6154, 6): one use a mailbox. */
+static uint32_t find_use(struct slice name)
+{
+    for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
+        if (slice_ieq_str(name, uses[i].name)) {
+            return uses[i].use;
+        }
+    }
+    return SPECIAL_USE_NONE;
+}
+
+/* use-attr = "\\" atom. One that is unknown, or a second one, is no error of grammar: NO [USEATTR]. */
+static bool parse_attribute(struct imap_cursor *c, struct create_args *a)
+{
+    struct slice name;
+    if (!imap_parse_char(c, '\\') || !imap_parse_atom(c, &name)) {
+        return false;
+    }
+    uint32_t use = find_use(name);
+    a->bad_use = a->bad_use || use == SPECIAL_USE_NONE || (a->special_use != SPECIAL_USE_NONE && use != a->special_use);
+    a->special_use = use;
+    return true;
+}
+
+/* create-param = "USE" SP "(" [use-attr *(SP use-attr)] ")" (RFC 6154, 6) */
 static bool parse_use(struct imap_cursor *c, struct create_args *a)
 {
     if (!imap_parse_char(c, '(') || !imap_take_word(c, "USE")) {
@@ -25,19 +49,17 @@ static bool parse_use(struct imap_cursor *c, struct create_args *a)
     if (!imap_parse_sp(c) || !imap_parse_char(c, '(')) {
         return false;
     }
-    struct slice name;
-    if (!imap_parse_char(c, '\\') || !imap_parse_atom(c, &name)) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
-        if (slice_ieq_str(name, uses[i].name)) {
-            a->special_use = uses[i].use;
+    if (!imap_take(c, ')')) {
+        do {
+            if (!parse_attribute(c, a)) {
+                return false;
+            }
+        } while (imap_take(c, ' '));
+        if (!imap_parse_char(c, ')')) {
+            return false;
         }
     }
-    if (a->special_use == SPECIAL_USE_NONE) {
-        return imap_parse_fail(c, "Unknown special use");
-    }
-    return imap_parse_char(c, ')') && imap_parse_char(c, ')');
+    return imap_parse_char(c, ')');
 }
 
 /* create = "CREATE" SP mailbox [SP "(" create-param ")"] */
@@ -60,6 +82,9 @@ static bool create_parse(struct imap_cursor *c, struct imap_command *cmd)
 static enum err create_run(struct imap_session *s, struct imap_command *cmd)
 {
     const struct create_args *a = cmd->args;
+    if (a->bad_use) {
+        return imap_no(cmd, "USEATTR", "A mailbox can have one of the known special uses");
+    }
     Pb__OpMailboxCreate req = PB__OP_MAILBOX_CREATE__INIT;
     req.account = s->account.id.v;
     req.name = a->name;
