@@ -305,7 +305,9 @@ static bool decode_name(struct imap_cursor *c, struct slice name, char **out)
     char *z = e == OK ? arena_slice_str(c->arena, buf_slice(&utf8)) : NULL;
     buf_fini(&utf8);
     if (e == ERR_INVAL) {
-        return imap_parse_fail(c, "Mailbox name is not valid modified UTF-7");
+        /* Grammar has no objection to it: a name that no mailbox can have and no pattern matches, so that storage's
+         * answer is NO. */
+        z = arena_slice_str(c->arena, slice_str(IMAP_NO_NAME));
     }
     if (z == NULL) {
         return imap_parse_nomem(c);
@@ -322,6 +324,11 @@ bool imap_parse_mailbox(struct imap_cursor *c, char **out)
         return false;
     }
     size_t n = strlen(z);
+    if (n == 0) {
+        /* To storage an empty name is no name. */
+        *out = arena_slice_str(c->arena, slice_str(IMAP_NO_NAME));
+        return *out != NULL || imap_parse_nomem(c);
+    }
     if (n > 1 && z[n - 1] == '/') {
         z[--n] = '\0';
     }

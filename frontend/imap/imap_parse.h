@@ -67,6 +67,8 @@ bool imap_parse_number63(struct imap_cursor *c, uint64_t *out);
 /* The header of a literal that ends the text: "{n}" CRLF. Its bytes are the caller's business. */
 bool imap_parse_literal_header(struct imap_cursor *c, uint64_t *out_bytes, bool *out_sync);
 
+/* What is parsed of a mailbox name that is empty or not valid modified UTF-7: no mailbox has it. */
+#define IMAP_NO_NAME "\x01"
 /* A mailbox name, from modified UTF-7 to UTF-8; INBOX in any case becomes "INBOX"; a final separator is dropped. */
 bool imap_parse_mailbox(struct imap_cursor *c, char **out);
 /* list-mailbox: an astring that may hold % and *; UTF-8, INBOX untouched. */
