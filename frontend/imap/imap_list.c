@@ -9,6 +9,7 @@
 struct entry {
     const Pb__MailboxInfo *info;
     bool child_selected; /* a mailbox below it satisfies the selection */
+    bool child_hidden;   /* and such a one does not match the pattern */
 };
 
 struct lister {
@@ -139,13 +140,6 @@ static bool is_below(struct slice name, struct slice parent)
     return name.n > parent.n && name.p[parent.n] == '/' && memcmp(name.p, parent.p, parent.n) == 0;
 }
 
-/* Parents come into the answer through their descendants when RECURSIVEMATCH says so, and in LSUB when the descendant
- * itself does not match (RFC 3501, 6.3.9, on "%"). */
-static bool lifts_parents(const struct lister *ls, struct slice name)
-{
-    return ls->l->recursive_match || (ls->l->lsub && !matches(ls, name));
-}
-
 static void out_missing_parent(struct lister *ls, struct slice name, struct arena *arena)
 {
     Pb__MailboxInfo info = PB__MAILBOX_INFO__INIT;
@@ -156,32 +150,42 @@ static void out_missing_parent(struct lister *ls, struct slice name, struct aren
     info.name = copy;
     info.nonexistent = true;
     info.has_children = true;
-    struct entry e = {.info = &info, .child_selected = true};
+    struct entry e = {.info = &info, .child_selected = true, .child_hidden = true};
     out_line(ls, &e, false);
 }
 
-/* Marks the parents of each selected mailbox; those that do not exist are answered right away, each once. */
+/* Marks the parents of a selected mailbox. Those that do not exist are answered right away, each once: `previous` is
+ * the hidden mailbox before this one. */
+static void lift_parents(struct lister *ls, struct slice name, bool hidden, struct slice previous, struct arena *arena)
+{
+    for (size_t at = slice_find(name, '/'); at < name.n; at++) {
+        if (name.p[at] != '/') {
+            continue;
+        }
+        struct slice parent = slice_sub(name, 0, at);
+        struct entry *e = find(ls, parent);
+        if (e != NULL) {
+            e->child_selected = true;
+            e->child_hidden = e->child_hidden || hidden;
+        } else if (hidden && !is_below(previous, parent)) {
+            out_missing_parent(ls, parent, arena);
+        }
+    }
+}
+
+/* Parents come into the answer for descendants that do not match themselves: in LSUB (RFC 3501, 6.3.9, on "%"), and
+ * with RECURSIVEMATCH (RFC 5258, 3.5: redundant CHILDINFO is suppressed). */
 static void lift(struct lister *ls, struct arena *arena)
 {
     struct slice previous = slice_make(NULL, 0);
     for (size_t i = 0; i < ls->n; i++) {
         struct slice name = slice_str(ls->entries[i].info->name);
-        if (!selected(ls->l, ls->entries[i].info) || !lifts_parents(ls, name)) {
+        if (!selected(ls->l, ls->entries[i].info)) {
             continue;
         }
-        for (size_t at = slice_find(name, '/'); at < name.n; at++) {
-            struct slice parent = slice_sub(name, 0, at);
-            if (name.p[at] != '/' || is_below(previous, parent)) {
-                continue;
-            }
-            struct entry *e = find(ls, parent);
-            if (e != NULL) {
-                e->child_selected = true;
-            } else {
-                out_missing_parent(ls, parent, arena);
-            }
-        }
-        previous = name;
+        bool hidden = !matches(ls, name);
+        lift_parents(ls, name, hidden, previous, arena);
+        previous = hidden ? name : previous;
     }
 }
 
@@ -217,7 +221,7 @@ enum err imap_list_format(const struct imap_list *l, Pb__MailboxInfo **mailboxes
     for (size_t i = 0; i < n && out->err == OK; i++) {
         const struct entry *e = &ls.entries[i];
         bool is_selected = selected(l, e->info);
-        if ((is_selected || e->child_selected) && matches(&ls, slice_str(e->info->name))) {
+        if ((is_selected || e->child_hidden) && matches(&ls, slice_str(e->info->name))) {
             out_line(&ls, e, is_selected);
         }
     }

@@ -100,6 +100,32 @@ TEST_F(ImapList, RecursiveMatchTellsOfChildren)
               list(" (SUBSCRIBED RECURSIVEMATCH) \"\" %"));
 }
 
+TEST_F(ImapList, RecursiveMatchDoesNotTellOfChildrenThatAreInTheAnswer)
+{
+    add("a")->has_children = true;
+    add("a/b", true);
+    add("d", true)->has_children = true;
+    add("d/e", true);
+    add("x/b", true)->nonexistent = true;
+    add("x/z", true)->nonexistent = true;
+    std::string b = "* LIST (\\HasNoChildren \\Subscribed) \"/\" \"a/b\"\r\n";
+    EXPECT_EQ(b, list(" (SUBSCRIBED RECURSIVEMATCH) \"\" (a a/b)"));
+    EXPECT_EQ("* LIST (\\HasChildren \\Subscribed) \"/\" \"d\" (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n"
+              "* LIST (\\HasNoChildren \\Subscribed) \"/\" \"d/e\"\r\n",
+              list(" (SUBSCRIBED RECURSIVEMATCH) \"\" (d d/e)"));
+    /* x/z is not in the answer, so x is. */
+    EXPECT_EQ("* LIST (\\NonExistent \\HasChildren) \"/\" \"x\" (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n"
+              "* LIST (\\NonExistent \\HasNoChildren \\Subscribed) \"/\" \"x/b\"\r\n",
+              list(" (SUBSCRIBED RECURSIVEMATCH) \"\" (x x/b)"));
+}
+
+TEST_F(ImapList, APatternThatIsNoModifiedUtf7MatchesNothing)
+{
+    add("a");
+    EXPECT_EQ("", list(" \"\" \"&*\""));
+    EXPECT_EQ("", list(" \"\" \"*\xc3\xa9\""));
+}
+
 TEST_F(ImapList, SpecialUseSelects)
 {
     add("Sent")->special_use = SPECIAL_USE_SENT;
@@ -129,9 +155,8 @@ TEST_F(ImapList, SeveralPatternsGiveEachMailboxOnce)
 
 TEST_F(ImapList, BadListsAreRefused)
 {
-    for (const char *text :
-         {"", " \"\"", " \"\" ()", " (FOO) \"\" *", " (RECURSIVEMATCH) \"\" *", " \"\" * RETURN",
-          " \"\" * RETURN (FOO)", " \"\" * RETURN (STATUS ())", " \"\" (a", " \"\" \"&\"", " \"\" * x"}) {
+    for (const char *text : {"", " \"\"", " \"\" ()", " (FOO) \"\" *", " (RECURSIVEMATCH) \"\" *", " \"\" * RETURN",
+                             " \"\" * RETURN (FOO)", " \"\" * RETURN (STATUS ())", " \"\" (a", " \"\" * x"}) {
         EXPECT_EQ("bad: ", list(text).substr(0, 5)) << text;
     }
     EXPECT_EQ("bad: ", list(" (SUBSCRIBED) \"\" *", true).substr(0, 5));
