@@ -200,7 +200,9 @@ static enum err finish(struct imap_session *s, struct imap_command *cmd, const s
     if (failed > 0) {
         return reply_modified(s, cmd, &totals->failed);
     }
-    if (totals->passed < wanted && !cmd->uid) {
+    /* RFC 2180, 4.2.1: with .SILENT it is enough that the others were stored. */
+    const struct store_args *a = cmd->args;
+    if (totals->passed < wanted && !cmd->uid && !a->silent) {
         return imap_no(cmd, "EXPUNGEISSUED", "Some of the messages no longer exist");
     }
     return OK;
