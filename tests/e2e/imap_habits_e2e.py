@@ -241,6 +241,139 @@ class Fetch(Habits):
         for command in ("FETCH 3 UID", "FETCH 1:3 UID", "FETCH 0 UID", "UID FETCH 0 UID", "FETCH 1:2:3 UID", "FETCH 1, UID"):
             self.assertEqual(c.ask(command)[0], "BAD", command)
 
+    def test_reading_a_body_tells_the_new_flags(self):
+        c = self.filled(1)
+        row = c.must("FETCH 1 BODY[TEXT]<0.1>")[0]
+        self.assertIn(rb"FLAGS (\Seen", row)
+        self.assertNotIn(b"FLAGS", c.must("FETCH 1 BODY[TEXT]<0.1>")[0])
+        self.assertEqual(c.must("NOOP"), [])
+
+    def test_what_another_session_was_told_is_there(self):
+        c = self.filled(1)
+        other = self.wire_imap(self.user)
+        for n in range(2, 6):
+            self.append(other)
+            command = ("FETCH 1:* UID", f"FETCH {n} UID", f"UID FETCH {n} UID", f"SEARCH {n}")[n - 2]
+            self.assertIn(b"UID %d" % n if "FETCH" in command else b"* SEARCH %d" % n, b"\n".join(c.must(command)), command)
+
+
+class Condstore(Habits):
+    def modseqs(self, rows):
+        return [int(m) for r in rows for m in re.findall(rb"\bMODSEQ \(?(\d+)", r)]
+
+    def test_every_enabling_command_tells_highestmodseq_and_turns_modseq_on(self):
+        for command in ("FETCH 1 MODSEQ", "SEARCH MODSEQ 1", "ENABLE CONDSTORE", r"STORE 1 (UNCHANGEDSINCE 99) FLAGS ()",
+                        "FETCH 1 FLAGS (CHANGEDSINCE 99)", "STATUS INBOX (HIGHESTMODSEQ)"):
+            with self.subTest(command=command):
+                c = self.wire_imap(self.user)
+                self.append(c)
+                c.must("SELECT INBOX")
+                self.assertEqual(len([r for r in c.must(command) if r.startswith(b"* OK [HIGHESTMODSEQ ")]), 1)
+                self.assertEqual(len(self.modseqs(c.must(r"STORE 1 +FLAGS.SILENT (\Flagged)"))), 1)
+                c.must(r"STORE 1 -FLAGS.SILENT (\Flagged)")
+
+    def test_changedsince_gives_what_has_changed_since(self):
+        c = self.filled(3)
+        before = self.modseqs(c.must("FETCH 1:* MODSEQ"))
+        self.assertEqual(before, sorted(set(before)))
+        after, = self.modseqs(c.must(r"STORE 2 +FLAGS (\Flagged)"))
+        self.assertGreater(after, before[-1])
+        rows = c.must(f"FETCH 1:* FLAGS (CHANGEDSINCE {before[1]})")
+        self.assertEqual([r[:9] for r in rows], [b"* 2 FETCH", b"* 3 FETCH"])
+        self.assertEqual(self.modseqs(rows), [after, before[2]])
+        self.assertEqual(c.must(f"FETCH 1:* FLAGS (CHANGEDSINCE {after})"), [])
+
+    def test_a_store_under_a_condition_names_what_failed_as_the_command_did(self):
+        c = self.filled(4)
+        c.must(r"STORE 1 +FLAGS.SILENT (\Deleted)")
+        c.must("EXPUNGE")
+        known = max(self.modseqs(c.must("FETCH 1:* MODSEQ")))
+        other = self.wire_imap(self.user, "INBOX")
+        other.must(r"STORE 2 +FLAGS (\Flagged)")
+        for command, failed, changed in (("STORE 1:3", "2", 2), ("UID STORE 2:4", "3", 2)):
+            status, text, untagged = c.ask(rf"{command} (UNCHANGEDSINCE {known}) +FLAGS.SILENT ($A{command[0]})")
+            self.assertEqual((status, text.split("] ")[0]), ("OK", f"[MODIFIED {failed}"), text)
+            self.assertEqual(len([r for r in untagged if b"MODSEQ" in r and b"FLAGS" not in r]), changed, untagged)
+            known = max(self.modseqs(untagged))
+            other.must(r"STORE 2 -FLAGS (\Flagged)")
+        status, text, _ = c.ask(r"STORE 1:3 (UNCHANGEDSINCE 0) FLAGS ()")
+        self.assertTrue(text.startswith("[MODIFIED 1:3]"), text)
+
+    def test_search_tells_the_greatest_modseq_of_what_it_names(self):
+        c = self.filled(3)
+        c.must(r"STORE 2 +FLAGS (\Flagged)")
+        first, second, third = self.modseqs(c.must("FETCH 1:* MODSEQ"))
+        for options, want in (("", second), ("RETURN (MIN) ", first), ("RETURN (MAX) ", third), ("RETURN (MIN MAX) ", third),
+                              ("RETURN (MIN COUNT) ", second), ("RETURN () ", second)):
+            self.assertEqual(self.modseqs(c.must(f"SEARCH {options}MODSEQ 1")), [want], options)
+        self.assertEqual(c.must(f"SEARCH MODSEQ {second + 1}"), [b"* SEARCH"])
+
+
+class Flags(Habits):
+    def test_a_new_keyword_is_announced_to_everybody_before_it_is_used(self):
+        a, b = self.filled(1), self.wire_imap(self.user, "INBOX")
+        for rows in (a.must("STORE 1 +FLAGS ($New NonJunk)"), b.must("FETCH 1 FLAGS")):
+            kinds = [r.split()[1] for r in rows]
+            self.assertEqual(kinds[:2], [b"FLAGS", b"OK"], rows)
+            self.assertIn(b"$New NonJunk \\*)]", rows[1])
+            self.assertIn(b"$New NonJunk)", rows[2])
+        self.assertIn(b"$New NonJunk)", a.must("STORE 1 +FLAGS ($NEW nonjunk)")[0])
+
+    def test_more_keywords_than_a_row_has_bits_are_kept(self):
+        c = self.filled(2)
+        names = [f"kw{i}" for i in range(120)]
+        for i in range(0, 120, 40):
+            c.must(f"STORE 1 +FLAGS ({' '.join(names[i:i + 40])})")
+        c.must(f"STORE 2 FLAGS ({names[110]})")
+        other = self.wire_imap(self.user, "INBOX")
+        rows = other.must("FETCH 1:2 FLAGS")
+        self.assertEqual([set(re.search(rb"FLAGS \(([^)]*)\)", r).group(1).decode().split()) - {r"\Recent"} for r in rows],
+                         [set(names), {names[110]}])
+        self.assertEqual(other.must("SEARCH KEYWORD KW110 UNKEYWORD kw109"), [b"* SEARCH 2"])
+        c.must("COPY 1 Trash")
+        other.must("SELECT Trash")
+        self.assertEqual(other.must("SEARCH KEYWORD kw0 KEYWORD kw60 KEYWORD kw119"), [b"* SEARCH 1"])
+
+    def test_recent_goes_with_the_session_that_was_there_when_the_message_came(self):
+        c = self.filled(1)
+        self.append(c)
+        self.assertIn(rb"\Recent", c.must("FETCH 2 FLAGS")[0])
+        self.assertEqual(c.must("SEARCH OLD"), [b"* SEARCH"])
+        c.must("CLOSE")
+        other = self.wire_imap(self.user)
+        self.assertIn(b"* 0 RECENT", other.must("SELECT INBOX"))
+        self.assertEqual(other.must("SEARCH NEW"), [b"* SEARCH"])
+
+
+class ReadOnly(Habits):
+    def test_nothing_can_be_changed_in_a_mailbox_that_is_examined(self):
+        c = self.filled(1)
+        c.must(r"STORE 1 +FLAGS (\Deleted)")
+        c.must("EXAMINE INBOX")
+        for command in ("STORE 1 FLAGS ()", "UID STORE 1 FLAGS ()", "EXPUNGE", "UID EXPUNGE 1", "MOVE 1 Trash", "UID MOVE 1 Trash"):
+            status, text, _ = c.ask(command)
+            self.assertEqual((status, text.split()[0]), ("NO", "[READ-ONLY]"), command)
+        c.must("COPY 1 Trash")
+        c.must("CLOSE")
+        self.assertIn(b"* 1 EXISTS", c.must("SELECT INBOX"))
+
+
+class Idle(Habits):
+    def test_what_happened_before_idle_is_told_at_once(self):
+        c = self.filled(1)
+        other = self.wire_imap(self.user)
+        self.append(other)
+        c.send(b"x IDLE\r\n")
+        self.assertEqual(c.response(), b"* 2 EXISTS")
+        while not c.response().startswith(b"+"):
+            pass
+        c.send(b"DONE\r\ny NOOP\r\n")
+        self.assertEqual([c.finish(b"x")[0], c.finish(b"y")[0]], ["OK", "OK"])
+
+    def test_a_command_within_idle_ends_it_as_bad(self):
+        c = self.filled(1)
+        self.assertEqual([a[0] for a in self.said(c, b"x IDLE\r\nz NOOP\r\ny NOOP\r\n", b"x", b"y")], ["BAD", "OK"])
+
 
 if __name__ == "__main__":
     case.main()
