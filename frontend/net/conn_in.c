@@ -98,10 +98,11 @@ static void refill_plain(struct conn *c)
     c->fresh = true;
 }
 
+/* The end of the TCP stream ends nothing here: what arrived before it is still to be decrypted. */
 static void refill_tls(struct conn *c)
 {
     static _Thread_local uint8_t record[RECORD_BYTES_MAX]; /* not on a fiber's small stack */
-    while (c->in.len < c->in.limit_bytes && !c->eof) {
+    while (c->in.len < c->in.limit_bytes && !c->tls_failed) {
         size_t room = c->in.limit_bytes - c->in.len;
         size_t n = 0;
         enum err e = tls_session_read(c->tls, record, room < sizeof(record) ? room : sizeof(record), &n);
@@ -113,15 +114,16 @@ static void refill_tls(struct conn *c)
         }
         if (e == ERR_CLOSED) {
             c->eof = true;
-        } else if (e != OK) {
+            return;
+        }
+        if (e != OK) {
             metric_inc(&net_metric_tls_failures);
             c->tls_failed = true;
             c->close_wanted = true;
             c->eof = true;
             return;
-        } else {
-            c->fresh = true;
         }
+        c->fresh = true;
     }
 }
 

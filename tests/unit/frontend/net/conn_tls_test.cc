@@ -433,3 +433,23 @@ TEST_P(ConnTlsTest, many_tls_sessions_at_once)
         EXPECT_EQ(clients[(size_t)i]->line(), "slept " + std::to_string(i));
     }
 }
+
+TEST_P(ConnTlsTest, a_half_closed_client_still_gets_what_it_asked_for_while_a_command_ran)
+{
+    Server s(GetParam(), options(true));
+    for (bool notice : {true, false}) {
+        SCOPED_TRACE(notice ? "with close_notify" : "without");
+        TlsClient c(s.port());
+        ASSERT_TRUE(c.handshake()) << c.error;
+        EXPECT_EQ(c.line(), "HELLO");
+        c.send("SLEEP 200\r\n");
+        sleep_ms(50);
+        c.send("ECHO also\r\n");
+        if (notice) {
+            EXPECT_EQ(SSL_shutdown(c.ssl), 0);
+        }
+        EXPECT_EQ(shutdown(c.plain.fd(), SHUT_WR), 0);
+        EXPECT_EQ(c.line(), "slept");
+        EXPECT_EQ(c.line(), "also");
+    }
+}
