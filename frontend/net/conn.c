@@ -154,7 +154,7 @@ static void conn_free(struct conn *c)
     }
     list_remove(&c->node);
     metric_add(&net_metric_connections, -1);
-    c->env->released(c->env->owner, &c->peer);
+    c->env->released(c->env->owner, c->env, &c->peer);
     mem_free(c);
 }
 

@@ -23,11 +23,12 @@ struct conn_env {
     void *user;
     struct tls_context *tls; /* NULL: none */
     bool implicit_tls;
+    bool operators; /* outside the limits */
     uint64_t handshake_ms;
     uint64_t write_stall_ms;
     size_t out_bytes_high;
     /* The connection is gone: give its place back. On the loop's thread. */
-    void (*released)(void *owner, const struct sockaddr_storage *peer);
+    void (*released)(void *owner, const struct conn_env *env, const struct sockaddr_storage *peer);
     void *owner;
 };
 

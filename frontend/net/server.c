@@ -46,6 +46,7 @@ static enum err listener_init(struct server *s, struct server_listener *l, const
         .user = cfg->user,
         .tls = cfg->tls,
         .implicit_tls = cfg->implicit_tls,
+        .operators = cfg->operators,
         .handshake_ms = s->cfg.handshake_ms,
         .write_stall_ms = s->cfg.write_stall_ms,
         .out_bytes_high = s->cfg.out_bytes_high,

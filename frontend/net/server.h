@@ -1,7 +1,7 @@
 /* The threads of a frontend: N loops, each with an SO_REUSEPORT listener for every configured address, and the drain.
  *
- * Limits here: connections in all, connections per client IP (IPv6 by /64) over all listeners of the process; a refused
- * connection gets proto's refusal line if it has one and is closed. */
+ * Limits here: connections in all, connections per client IP (IPv6 by /64) over all listeners of the process but the
+ * operators'; a refused connection gets proto's refusal line if it has one and is closed. */
 #ifndef FRONTEND_NET_SERVER_H
 #define FRONTEND_NET_SERVER_H
 
@@ -22,6 +22,7 @@ struct listener_config {
     struct tls_context *tls; /* NULL: no TLS at all */
     bool implicit_tls;       /* handshake first (IMAPS, submissions, POP3S) */
     const char *refusal;     /* e.g. "* BYE too many connections\r\n", sent to connections over a limit; may be NULL */
+    bool operators;          /* the limits do not count it: who looks after a flooded server must get through */
 };
 
 struct server_config {

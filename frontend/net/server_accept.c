@@ -11,26 +11,45 @@
 
 #define RETRY_MS 100
 #define COMPLAIN_EVERY_MS 60000
+#define OPERATORS_MAX 64
 
 /* --- limits --- */
 
-static enum err enter_limits(struct server *s, const struct sockaddr_storage *peer)
+/* A place among at most max (0: any number). */
+static enum err place_take(unsigned *taken, unsigned max)
 {
-    unsigned n = __atomic_add_fetch(&s->connections, 1, __ATOMIC_RELAXED);
-    enum err e = s->cfg.connections_max != 0 && n > s->cfg.connections_max ? ERR_LIMIT : OK;
-    if (e == OK) {
-        e = ip_limit_enter(s->ip_limit, peer);
+    if (__atomic_add_fetch(taken, 1, __ATOMIC_RELAXED) <= max || max == 0) {
+        return OK;
     }
-    if (e != OK) {
-        (void)__atomic_sub_fetch(&s->connections, 1, __ATOMIC_RELAXED);
+    (void)__atomic_sub_fetch(taken, 1, __ATOMIC_RELAXED);
+    return ERR_LIMIT;
+}
+
+static enum err enter(struct server *s, const struct conn_env *env, const struct sockaddr_storage *peer)
+{
+    enum err e =
+        env->operators ? place_take(&s->operators, OPERATORS_MAX) : place_take(&s->limited, s->cfg.connections_max);
+    if (e == OK && !env->operators) {
+        e = ip_limit_enter(s->ip_limit, peer);
+        if (e != OK) {
+            (void)__atomic_sub_fetch(&s->limited, 1, __ATOMIC_RELAXED);
+        }
+    }
+    if (e == OK) {
+        (void)__atomic_add_fetch(&s->connections, 1, __ATOMIC_RELAXED);
     }
     return e;
 }
 
-void server_accept_released(void *owner, const struct sockaddr_storage *peer)
+void server_accept_released(void *owner, const struct conn_env *env, const struct sockaddr_storage *peer)
 {
     struct server *s = owner;
-    ip_limit_leave(s->ip_limit, peer);
+    if (env->operators) {
+        (void)__atomic_sub_fetch(&s->operators, 1, __ATOMIC_RELAXED);
+    } else {
+        ip_limit_leave(s->ip_limit, peer);
+        (void)__atomic_sub_fetch(&s->limited, 1, __ATOMIC_RELAXED);
+    }
     (void)__atomic_sub_fetch(&s->connections, 1, __ATOMIC_RELEASE);
 }
 
@@ -99,12 +118,12 @@ static void take(struct server_socket *ss, int fd)
         (void)close(fd); /* reset before we looked */
         return;
     }
-    if (enter_limits(sl->server, &peer) != OK) {
+    if (enter(sl->server, &ss->listener->env, &peer) != OK) {
         refuse(ss->listener, fd);
         return;
     }
     if (conn_new(sl->loop, &ss->listener->env, fd, &peer, &sl->conns) != OK) {
-        server_accept_released(sl->server, &peer);
+        server_accept_released(sl->server, &ss->listener->env, &peer);
         refuse(ss->listener, fd);
     }
 }

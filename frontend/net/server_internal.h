@@ -60,7 +60,9 @@ struct server {
     struct server_loop *loops;
     unsigned n_loops;
     struct ip_limit *ip_limit;
-    unsigned connections;   /* atomic */
+    unsigned connections;   /* atomic: all that live */
+    unsigned limited;       /* atomic: those that connections_max counts */
+    unsigned operators;     /* atomic: those that it does not */
     unsigned accepting;     /* atomic: loops that have not closed their listeners */
     bool drained;           /* the caller's thread */
     uint64_t complained_ms; /* atomic: when a failing accept was logged last */
@@ -79,7 +81,7 @@ void server_accept_drain(struct loop *l, struct loop_task *t);
 /* Ends all connections. */
 void server_accept_force(struct loop *l, struct loop_task *t);
 void server_accept_retry(struct loop *l, struct loop_timer *t);
-void server_accept_released(void *owner, const struct sockaddr_storage *peer);
+void server_accept_released(void *owner, const struct conn_env *env, const struct sockaddr_storage *peer);
 
 #ifdef __cplusplus
 }

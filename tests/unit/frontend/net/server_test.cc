@@ -54,6 +54,44 @@ TEST_P(ServerTest, limits_connections_of_one_address_over_all_threads)
     EXPECT_EQ(again.line(), "HELLO");
 }
 
+TEST_P(ServerTest, the_operators_listener_answers_when_all_places_are_taken)
+{
+    struct server_config cfg = {};
+    cfg.backend = GetParam();
+    cfg.threads = 1;
+    cfg.connections_max = 2;
+    cfg.connections_per_ip_max = 2;
+    Shared shared;
+    struct listener_config l[2] = {};
+    for (auto &one : l) {
+        one.address = "127.0.0.1:0";
+        one.proto = &line_proto;
+        one.user = &shared;
+        one.refusal = "REFUSED\r\n";
+    }
+    l[1].operators = true;
+    struct server *s = nullptr;
+    ASSERT_EQ(server_start(&cfg, l, 2, &s, nullptr), OK);
+    {
+        std::vector<Client> clients;
+        for (int i = 0; i < 3; i++) { /* the operators' connections take no place either */
+            clients.emplace_back(server_port(s, 1));
+            EXPECT_EQ(clients.back().line(), "HELLO");
+        }
+        for (int i = 0; i < 2; i++) {
+            clients.emplace_back(server_port(s, 0));
+            EXPECT_EQ(clients.back().line(), "HELLO");
+        }
+        Client refused(server_port(s, 0));
+        EXPECT_EQ(refused.line(), "REFUSED");
+        Client operators(server_port(s, 1));
+        EXPECT_EQ(operators.line(), "HELLO");
+        EXPECT_EQ(server_connections(s), 6U);
+    }
+    EXPECT_TRUE(eventually([&] { return server_connections(s) == 0; }));
+    server_stop(s);
+}
+
 TEST_P(ServerTest, several_threads_share_the_listener)
 {
     Server::Options o;
