@@ -74,7 +74,8 @@ const struct config_key config_keys[] = {
     ENUM("frontend.io_backend", io_backend, "auto", "auto|io_uring|epoll",
          "auto takes io_uring where the kernel and the container's seccomp profile allow it, else epoll; io_uring "
          "refuses to start without it."),
-    NUM("frontend.connections_max", connections_max, "100000", 1, 10000000, "Client connections in all."),
+    NUM("frontend.connections_max", connections_max, "100000", 1, 10000000,
+        "Client connections in all; fewer when the hard limit of open files is lower."),
     NUM("frontend.connections_per_ip_max", connections_per_ip_max, "1000", 1, 10000000,
         "Client connections from one IPv4 address or IPv6 /64."),
     NUM("frontend.fibers_max", fibers_max, "4096", 16, 1000000, "Commands running at once on one event loop."),
@@ -125,7 +126,7 @@ const struct config_key config_keys[] = {
        "Silence after which an SMTP or LMTP client is dropped."),
     MS("smtp.data_timeout", smtp_data_ms, "30 min", 10 * SECOND, DAY, "Limit for the whole of DATA."),
     NUM("smtp.data_rate_min", smtp_data_rate_min, "500", 0, 1000000,
-        "Least bytes per second over DATA, after a grace of 30 s."),
+        "Least bytes per second over DATA, after a grace of a minute."),
     NUM("smtp.errors_max", smtp_errors_max, "20", 1, 10000,
         "Errors after which an SMTP client is dropped; half as many start a delay."),
     NUM("smtp.received_max", smtp_received_max, "50", 1, 1000, "Received: fields after which a message is a loop."),

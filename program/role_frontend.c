@@ -15,6 +15,7 @@
 #define LISTENERS_MAX 64
 #define CERTIFICATES_MAX 64
 #define TEXT_BYTES_MAX 8192
+#define FILES_RESERVED 512 /* listeners of all loops, storage, logs, operators' connections */
 
 /* A frontend's parts, in the order in which they start; stopped in reverse. */
 struct frontend {
@@ -95,6 +96,7 @@ struct listener_kind {
     void *user;
     bool implicit_tls;
     const char *refusal;
+    bool operators;
 };
 
 static enum err listener_add(struct frontend *f, char *address, void *arg)
@@ -110,6 +112,7 @@ static enum err listener_add(struct frontend *f, char *address, void *arg)
         .tls = f->tls,
         .implicit_tls = k->implicit_tls,
         .refusal = k->refusal,
+        .operators = k->operators,
     };
     return OK;
 }
@@ -126,15 +129,15 @@ static enum err listeners_make(struct frontend *f, struct buf *why)
         const char *list;
         struct listener_kind kind;
     } all[] = {
-        {"smtp.listen", c->smtp_listen, {&smtp_proto, &f->smtp, false, REFUSAL_SMTP}},
-        {"submission.listen", c->submission_listen, {&submission_proto, &f->smtp, false, REFUSAL_SMTP}},
-        {"submissions.listen", c->submissions_listen, {&submission_proto, &f->smtp, true, NULL}},
-        {"lmtp.listen", c->lmtp_listen, {&lmtp_proto, &f->smtp, false, REFUSAL_SMTP}},
-        {"pop3.listen", c->pop3_listen, {&pop3_proto, &f->pop3, false, REFUSAL_POP3}},
-        {"pop3s.listen", c->pop3s_listen, {&pop3_proto, &f->pop3, true, NULL}},
-        {"imap.listen", c->imap_listen, {&imap_proto, &f->imap, false, REFUSAL_IMAP}},
-        {"imaps.listen", c->imaps_listen, {&imap_proto, &f->imap, true, NULL}},
-        {"admin.listen", c->admin_listen, {&admin_proto, &f->admin, false, NULL}},
+        {"smtp.listen", c->smtp_listen, {&smtp_proto, &f->smtp, false, REFUSAL_SMTP, false}},
+        {"submission.listen", c->submission_listen, {&submission_proto, &f->smtp, false, REFUSAL_SMTP, false}},
+        {"submissions.listen", c->submissions_listen, {&submission_proto, &f->smtp, true, NULL, false}},
+        {"lmtp.listen", c->lmtp_listen, {&lmtp_proto, &f->smtp, false, REFUSAL_SMTP, false}},
+        {"pop3.listen", c->pop3_listen, {&pop3_proto, &f->pop3, false, REFUSAL_POP3, false}},
+        {"pop3s.listen", c->pop3s_listen, {&pop3_proto, &f->pop3, true, NULL, false}},
+        {"imap.listen", c->imap_listen, {&imap_proto, &f->imap, false, REFUSAL_IMAP, false}},
+        {"imaps.listen", c->imaps_listen, {&imap_proto, &f->imap, true, NULL, false}},
+        {"admin.listen", c->admin_listen, {&admin_proto, &f->admin, false, NULL, true}},
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         struct listener_kind kind = all[i].kind;
@@ -244,6 +247,21 @@ static enum io_backend io_backend_parse(const char *text)
                                          : IO_BACKEND_AUTO;
 }
 
+/* As many connections as configured, if there are files for them: a client over the limit hears so, one that finds no
+ * file left would only hang. */
+static unsigned connections_max(const struct config *c)
+{
+    uint64_t files = files_limit_raise();
+    uint64_t room = files > 2 * FILES_RESERVED ? files - FILES_RESERVED : files / 2;
+    if (c->connections_max <= room) {
+        return (unsigned)c->connections_max;
+    }
+    log_warn("frontend.files", "the limit of open files allows fewer connections than frontend.connections_max",
+             LOG_U64("files", files), LOG_U64("connections", room),
+             LOG_STR("remedy", "raise the hard limit of open files (LimitNOFILE=, ulimit -Hn)"));
+    return (unsigned)room;
+}
+
 static enum err server_up(struct frontend *f, struct buf *why)
 {
     const struct config *c = f->config;
@@ -258,7 +276,7 @@ static enum err server_up(struct frontend *f, struct buf *why)
     }
     struct server_config sc = {.backend = io,
                                .threads = (unsigned)c->frontend_threads,
-                               .connections_max = (unsigned)c->connections_max,
+                               .connections_max = connections_max(c),
                                .connections_per_ip_max = (unsigned)c->connections_per_ip_max,
                                .fibers_max = (unsigned)c->fibers_max,
                                .handshake_ms = c->handshake_ms,

@@ -22,6 +22,10 @@ MUST_CHECK enum err frontend_start(const struct config *c, const char *rpc_url, 
 void frontend_reload(struct frontend *f);
 void frontend_stop(struct frontend *f);
 
+/* Raises the soft limit of open files, which is 1,024 by tradition, to the hard one, and returns what holds now. */
+#define FILES_UNKNOWN UINT64_MAX
+uint64_t files_limit_raise(void);
+
 #define INPROC_RPC_URL "inproc://pillarbox-rpc"
 #define INPROC_PUB_URL "inproc://pillarbox-events"
 
