@@ -5,6 +5,7 @@
 #include "frontend/net/conn.h"
 #include "frontend/net/fiber.h"
 #include "frontend/session/auth_cache.h"
+#include "frontend/session/auth_known.h"
 #include "frontend/session/auth_pool.h"
 #include "frontend/session/auth_throttle.h"
 #include "frontend/session/credentials.h"
@@ -29,6 +30,7 @@ struct auth {
     struct auth_cache *cache;
     struct auth_throttle *by_ip;
     struct auth_throttle *by_user;
+    struct auth_known *known;
     struct auth_pool *pool;
     uint8_t key[32];        /* of the cache's keyed hashes: made at start, never stored */
     struct arena arena;     /* holds nobody's credentials */
@@ -51,6 +53,9 @@ static void parts_close(struct auth *a)
 {
     if (a->pool != NULL) {
         auth_pool_close(a->pool);
+    }
+    if (a->known != NULL) {
+        auth_known_close(a->known);
     }
     if (a->by_user != NULL) {
         auth_throttle_close(a->by_user);
@@ -91,6 +96,9 @@ enum err auth_open(const struct auth_config *cfg, struct auth **out, struct buf 
     }
     if (e == OK) {
         e = auth_throttle_open(or_default(cfg->failures_per_minute_user, 20), &a->by_user);
+    }
+    if (e == OK) {
+        e = auth_known_open(&a->known);
     }
     if (e == OK) {
         e = auth_pool_open(or_default(cfg->threads, 1), or_default(cfg->queue_max, 256), &a->pool);
@@ -209,9 +217,13 @@ static enum err attempt_run(struct attempt *t, struct account_ref *out)
     return e == ERR_NOTFOUND ? ERR_AUTH : e;
 }
 
+/* Guessing a user's password from anywhere closes the door for all but the places that user has come from; those have
+ * only their own failures to answer for. */
 static bool throttled(struct attempt *t, uint64_t now)
 {
-    return auth_throttle_closed(t->auth->by_ip, t->ip, now) || auth_throttle_closed(t->auth->by_user, t->user, now);
+    const struct auth *a = t->auth;
+    return auth_throttle_closed(a->by_ip, t->ip, now) ||
+           (auth_throttle_closed(a->by_user, t->user, now) && !auth_known_has(a->known, t->user, t->ip, now));
 }
 
 /* What is counted as one client: an IPv4 address or an IPv6 /64. */
@@ -235,11 +247,13 @@ static enum err attempt_guarded(struct attempt *t, struct account_ref *out)
     arena_init(&t->arena, ARENA_BYTES);
     enum err e = attempt_run(t, out);
     arena_fini(&t->arena);
-    if (e == ERR_AUTH) {
+    if (e == OK) {
+        auth_known_add(t->auth->known, t->user, t->ip, now);
+    } else if (e == ERR_AUTH) {
         metric_inc(&metric_failed);
         auth_throttle_failed(t->auth->by_ip, t->ip, now);
         auth_throttle_failed(t->auth->by_user, t->user, now);
-    } else if (e != OK) {
+    } else {
         metric_inc(&metric_error);
     }
     return e;

@@ -25,7 +25,7 @@ struct auth_config {
     uint32_t cache_entries;            /* verified logins; default 100,000 */
     uint32_t cache_ms;                 /* entry lifetime; default 1 h */
     uint32_t failures_per_minute_ip;   /* default 60: beyond it ERR_AUTH at once after a delay */
-    uint32_t failures_per_minute_user; /* default 20 */
+    uint32_t failures_per_minute_user; /* default 20; not for addresses from which the user logged in lately */
     bool insecure_auth;                /* password commands without TLS */
 };
 

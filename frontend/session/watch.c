@@ -349,17 +349,22 @@ enum err backend_watch_add(struct backend *b, const struct account_ref *a, struc
         return ERR_NOMEM;
     }
     watch->stripe = s;
+    watch->conn = conn_handle_ref(c);
+    if (watch->conn == NULL) {
+        mem_free(watch);
+        return ERR_NOMEM;
+    }
     pthread_mutex_lock(&s->lock);
     watch->account = watched_find(s, a->id);
     if (watch->account == NULL) {
         watch->account = watched_make(s, a);
     }
     if (watch->account != NULL) {
-        watch->conn = conn_handle_ref(c);
         list_push_back(&watch->account->watches, &watch->node);
     }
     pthread_mutex_unlock(&s->lock);
     if (watch->account == NULL) {
+        conn_handle_unref(watch->conn);
         mem_free(watch);
         return ERR_NOMEM;
     }

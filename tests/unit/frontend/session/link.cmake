@@ -1,1 +1,1 @@
-set(LINK pb_session)
+set(LINK pb_session pb_node)
