@@ -34,5 +34,9 @@ enum err pop3_dispatch(struct pop3_session *s, struct slice line)
             return pop3_reply_close(s, err);
         }
     }
-    return c->run(s, args);
+    enum err err = c->run(s, args);
+    if (s->state != POP3_STATE_AUTHORIZATION) {
+        s->active_ms = pop3_session_now_ms(s); /* a long download was no silence */
+    }
+    return err;
 }

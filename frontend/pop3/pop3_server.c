@@ -62,16 +62,17 @@ static enum err one_line(struct pop3_session *s, bool *out_more)
 }
 
 /* A byte now and then keeps the idle timer quiet, but not this. */
-static bool login_is_late(const struct pop3_session *s)
+static bool dawdles(const struct pop3_session *s)
 {
-    return s->state == POP3_STATE_AUTHORIZATION && pop3_session_now_ms(s) - s->active_ms > s->cfg->login_ms;
+    uint64_t limit_ms = s->state == POP3_STATE_AUTHORIZATION ? s->cfg->login_ms : s->cfg->idle_ms;
+    return pop3_session_now_ms(s) - s->active_ms > limit_ms;
 }
 
 static enum err server_input(struct conn *c, void *session)
 {
     struct pop3_session *s = session;
     bool more = true;
-    enum err err = login_is_late(s) ? ERR_TIMEOUT : OK;
+    enum err err = dawdles(s) ? ERR_TIMEOUT : OK;
     while (err == OK && more && conn_peek(c).n > 0) {
         err = one_line(s, &more);
         if (err == OK && conn_draining(c)) {

@@ -93,9 +93,16 @@ static enum err punish(struct smtp_session *s)
     return OK;
 }
 
+/* LMTP's client is a mail server that we trust: recipients and messages that it is refused are no misbehaviour of its
+ * own, and each recipient is owed its reply (RFC 2033, 4.2). */
+static bool is_error(const struct smtp_session *s, int code)
+{
+    return code >= 500 && (s->role != SMTP_ROLE_LMTP || code < 510);
+}
+
 enum err smtp_reply(struct smtp_session *s, int code, const char *enhanced, const char *text)
 {
-    if (code >= 500) {
+    if (is_error(s, code)) {
         enum err err = punish(s);
         if (err != OK) {
             return err;

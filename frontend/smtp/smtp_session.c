@@ -63,6 +63,8 @@ void smtp_session_forget(struct smtp_session *s)
 
 enum err smtp_session_line(struct smtp_session *s, size_t bytes_max, struct slice *out_line, size_t *out_consumed)
 {
+    /* For the whole line: a byte now and then does not keep it open. */
+    uint64_t until_ms = smtp_session_mono_ms(s) + s->cfg->command_ms;
     for (;;) {
         size_t used = 0;
         enum smtp_line_result r = smtp_line_next(&s->line, conn_peek(s->conn), bytes_max, out_line, &used);
@@ -77,7 +79,8 @@ enum err smtp_session_line(struct smtp_session *s, size_t bytes_max, struct slic
         if (r != SMTP_LINE_MORE) {
             return ERR_PROTOCOL;
         }
-        enum err err = conn_read(s->conn, s->cfg->command_ms);
+        uint64_t now_ms = smtp_session_mono_ms(s);
+        enum err err = now_ms < until_ms ? conn_read(s->conn, until_ms - now_ms) : ERR_TIMEOUT;
         if (err != OK) {
             return err == ERR_LIMIT ? ERR_CLOSED : err;
         }

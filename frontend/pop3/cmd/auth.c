@@ -9,6 +9,8 @@
  * connection's own error. */
 static enum err read_response(struct pop3_session *s, struct buf *out, bool *out_gone)
 {
+    /* For the whole line: a byte now and then does not keep it open. */
+    uint64_t until_ms = pop3_session_now_ms(s) + s->cfg->login_ms;
     enum err err = conn_write_str(s->conn, "+ \r\n");
     conn_flush(s->conn);
     while (err == OK) {
@@ -24,7 +26,8 @@ static enum err read_response(struct pop3_session *s, struct buf *out, bool *out
         if (r == POP3_LINE_LONG) {
             return ERR_INVAL;
         }
-        err = conn_read(s->conn, s->cfg->login_ms);
+        uint64_t now_ms = pop3_session_now_ms(s);
+        err = now_ms < until_ms ? conn_read(s->conn, until_ms - now_ms) : ERR_TIMEOUT;
     }
     *out_gone = true;
     return err;

@@ -148,6 +148,9 @@ class Pop3Session : public testing::Test
         *attach = m->second.substr(r->offset, r->length);
         body_reads++;
         body_octets += (int)attach->size();
+        if (on_body) {
+            on_body();
+        }
         return OK;
     }
     err expunge(const Pb__OpExpunge *r)
@@ -189,6 +192,7 @@ class Pop3Session : public testing::Test
     std::string holder;
     uint64_t term = 4;
     uint32_t page_rows = 2;
+    std::function<void()> on_body;
     int locks = 0, unlocks = 0, tokens = 0, body_reads = 0, body_octets = 0, expunges = 0, term_moves = 0;
 };
 
@@ -449,6 +453,36 @@ TEST_F(Pop3Session, ALoginThatTakesForeverIsGivenUp)
         time.ms += 10000;
         EXPECT_EQ(in.send("NOOP\r\n"), "+OK nothing done\r\n");
     }
+}
+
+TEST_F(Pop3Session, AResponseOfAuthByTheByteIsGivenUp)
+{
+    Session s(pop3_proto, &cfg);
+    s.open();
+    s.c.on_read = [this] { time.ms += 10000; };
+    std::vector<std::string> trickle = {"AUTH PLAIN\r\n"};
+    trickle.insert(trickle.end(), 100, "A");
+    s.talk(trickle);
+    EXPECT_TRUE(s.c.closed);
+    EXPECT_GT(s.c.steps.size(), 50u);
+}
+
+TEST_F(Pop3Session, ALineByTheByteDoesNotPutAutologoutOff)
+{
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    for (int i = 0; i < 100 && !s.c.closed; i++) {
+        time.ms += 10000;
+        s.send("N");
+    }
+    EXPECT_TRUE(s.c.closed);
+    s.close();
+    /* A download that takes longer than the client may be silent is no silence. */
+    Session slow(pop3_proto, &cfg);
+    login(&slow);
+    on_body = [this] { time.ms += cfg.idle_ms; };
+    EXPECT_EQ(slow.send("RETR 1\r\n").substr(0, 3), "+OK");
+    EXPECT_EQ(slow.send("NOOP\r\n"), "+OK nothing done\r\n");
 }
 
 TEST_F(Pop3Session, EveryErrorAtLoginKeepsTheClientOut)

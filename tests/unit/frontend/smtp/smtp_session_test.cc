@@ -623,6 +623,47 @@ TEST_F(SmtpSession, ALineByTheByteIsGivenUp)
     }
 }
 
+TEST_F(SmtpSession, AResponseOfAuthByTheByteIsGivenUp)
+{
+    Session s(submission_proto, &cfg);
+    s.open();
+    s.send("EHLO c\r\n");
+    s.c.on_read = [this] { time.ms += 10000; };
+    std::vector<std::string> trickle = {"AUTH PLAIN\r\n"};
+    trickle.insert(trickle.end(), 100, "A");
+    EXPECT_EQ(s.talk(trickle), "334 \r\n");
+    EXPECT_TRUE(s.c.closed);
+    EXPECT_GT(s.c.steps.size(), 50u);
+}
+
+TEST_F(SmtpSession, LmtpIsNotPunishedForItsRecipients)
+{
+    cfg.message_bytes_max = 10;
+    Session s(lmtp_proto, &cfg);
+    s.open();
+    s.send("LHLO c\r\n");
+    std::string recipients;
+    for (int i = 0; i < 30; i++) {
+        recipients += to_alice;
+        recipients += "RCPT TO:<nobody@example.test>\r\n";
+    }
+    std::string out = codes(s.talk({mail + recipients + "DATA\r\n", "longer than that\r\n.\r\n"}));
+    std::string want = "250";
+    for (int i = 0; i < 30; i++) {
+        want += " 250 550";
+    }
+    want += " 354";
+    for (int i = 0; i < 30; i++) {
+        want += " 552";
+    }
+    EXPECT_EQ(out, want);
+    EXPECT_EQ(fake().slept_ms.size(), 0u);
+    for (int i = 0; i < 30 && !s.c.closed; i++) {
+        out = s.send("FOO\r\n");
+    }
+    EXPECT_EQ(out, "421 4.7.0 too many errors\r\n") << "a peer that does not speak the protocol still is";
+}
+
 TEST_F(SmtpSession, LongLinesAreSkipped)
 {
     Session s(smtp_proto, &cfg);
