@@ -170,7 +170,13 @@ static enum err begin(struct append *ap, const struct append_args *a)
 static enum err append_stream(struct append *ap, struct imap_command *cmd)
 {
     const struct append_args *a = cmd->args;
-    bool fits = a->bytes > 0 && a->bytes <= ap->s->cfg->limits.message_bytes_max;
+    uint64_t bytes_max = ap->s->cfg->limits.message_bytes_max;
+    bool fits = a->bytes > 0 && a->bytes <= bytes_max;
+    if (!a->sync && a->bytes > 2 * bytes_max) { /* too much to be read only for the sake of an answer */
+        imap_bye(ap->s, "Literal is too large", "limit");
+        cmd->reply.silent = true;
+        return OK;
+    }
     ap->failed = fits ? begin(ap, a) : ERR_LIMIT;
     if (a->sync) {
         if (ap->failed != OK) {
