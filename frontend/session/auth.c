@@ -163,6 +163,28 @@ static void hash_upgrade(struct attempt *t, const struct account_ref *account, u
     }
 }
 
+/* Guessing a user's password from anywhere closes the door for all but the places that user has come from; those have
+ * only their own failures to answer for. */
+static bool throttled(struct attempt *t, uint64_t now)
+{
+    const struct auth *a = t->auth;
+    return auth_throttle_closed(a->by_ip, t->ip, now) ||
+           (auth_throttle_closed(a->by_user, t->user, now) && !auth_known_has(a->known, t->user, t->ip, now));
+}
+
+static bool guard_closed(void *user)
+{
+    return throttled(user, clock_mono_ms(clock_system()));
+}
+
+/* Attempts that were sent together have all passed the throttle before the first of them failed: it is asked again when
+ * their turn comes. */
+static enum err password_verify(struct attempt *t, const Pb__Credentials *c)
+{
+    const struct auth_pool_guard guard = {guard_closed, t};
+    return auth_pool_verify(t->auth->pool, c, t->password, &guard);
+}
+
 static enum err password_check(struct attempt *t, const struct account_ref *account)
 {
     struct auth *a = t->auth;
@@ -185,9 +207,9 @@ static enum err password_check(struct attempt *t, const struct account_ref *acco
         return OK;
     }
     if (r->credentials == NULL) {
-        e = auth_pool_verify(a->pool, &a->nobody, t->password) == ERR_OVERLOAD ? ERR_OVERLOAD : ERR_AUTH;
+        e = password_verify(t, &a->nobody) == ERR_OVERLOAD ? ERR_OVERLOAD : ERR_AUTH;
     } else {
-        e = auth_pool_verify(a->pool, r->credentials, t->password);
+        e = password_verify(t, r->credentials);
     }
     if (e == OK) {
         metric_inc(&metric_ok);
@@ -205,7 +227,7 @@ static enum err attempt_run(struct attempt *t, struct account_ref *out)
     struct account_ref account = {0};
     enum err e = account_find(t, &account);
     if (e == ERR_NOTFOUND) {
-        e = auth_pool_verify(t->auth->pool, &t->auth->nobody, t->password);
+        e = password_verify(t, &t->auth->nobody);
         return e == ERR_OVERLOAD ? e : ERR_AUTH;
     }
     if (e == OK) {
@@ -215,15 +237,6 @@ static enum err attempt_run(struct attempt *t, struct account_ref *out)
         *out = account;
     }
     return e == ERR_NOTFOUND ? ERR_AUTH : e;
-}
-
-/* Guessing a user's password from anywhere closes the door for all but the places that user has come from; those have
- * only their own failures to answer for. */
-static bool throttled(struct attempt *t, uint64_t now)
-{
-    const struct auth *a = t->auth;
-    return auth_throttle_closed(a->by_ip, t->ip, now) ||
-           (auth_throttle_closed(a->by_user, t->user, now) && !auth_known_has(a->known, t->user, t->ip, now));
 }
 
 /* What is counted as one client: an IPv4 address or an IPv6 /64. */

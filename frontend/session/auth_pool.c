@@ -27,6 +27,7 @@ struct auth_job {
     struct loop_task task; /* first: posted to the fiber's loop when done */
     struct list node;
     const Pb__Credentials *verify; /* NULL: make */
+    const struct auth_pool_guard *guard;
     struct slice password;
     struct arena *arena;
     Pb__Credentials *made;
@@ -46,6 +47,11 @@ static void job_done(struct loop *l, struct loop_task *t)
 
 static void job_run(struct auth_job *j)
 {
+    if (j->guard != NULL && j->guard->closed(j->guard->user)) {
+        j->result = ERR_AUTH;
+        loop_post(j->loop, &j->task);
+        return;
+    }
     j->result = j->verify != NULL ? credentials_verify(j->verify, j->password)
                                   : credentials_make(j->password, rng_system(), j->arena, j->made);
     metric_inc(&metric_hashes);
@@ -130,9 +136,10 @@ static enum err submit(struct auth_pool *p, struct auth_job *j)
     return j->result;
 }
 
-enum err auth_pool_verify(struct auth_pool *p, const Pb__Credentials *c, struct slice password)
+enum err auth_pool_verify(struct auth_pool *p, const Pb__Credentials *c, struct slice password,
+                          const struct auth_pool_guard *guard)
 {
-    struct auth_job j = {.verify = c, .password = password};
+    struct auth_job j = {.verify = c, .password = password, .guard = guard};
     return submit(p, &j);
 }
 

@@ -170,6 +170,30 @@ TEST_F(AuthTest, GuessingDoesNotLockAUserOutFromWhereTheUserIsKnown)
     EXPECT_EQ(ERR_AUTH, login(home, "alice@example.test", "guess"));
 }
 
+TEST_F(AuthTest, FailuresThatWereSentTogetherDoNotPassTheThrottleTogether)
+{
+    struct auth_config cfg = {};
+    cfg.failures_per_minute_ip = 3;
+    open(cfg);
+    user("alice", password("s3cret"));
+    std::vector<std::unique_ptr<Session>> sessions;
+    for (int i = 0; i < 20; i++) {
+        sessions.push_back(std::make_unique<Session>(port()));
+    }
+    long before = hashes();
+    for (auto &s : sessions) {
+        s->start([&](struct conn *c) {
+            struct account_ref ref;
+            EXPECT_EQ(ERR_AUTH, auth_login(auth, c, slice_str("alice@example.test"), slice_str("wrong"), &ref));
+        });
+    }
+    for (auto &s : sessions) {
+        s->finish();
+    }
+    EXPECT_GE(hashes(), before + 3);
+    EXPECT_LE(hashes(), before + 8) << "a few more may be under way when the third has failed";
+}
+
 TEST_F(AuthTest, TooManyFailuresFromAnAddressCloseTheDoorForItsOtherUsers)
 {
     struct auth_config cfg = {};
