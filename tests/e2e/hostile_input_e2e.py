@@ -132,15 +132,15 @@ BOMBS = {
                                       + b"--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" * DEPTH,
     "messages in messages": lambda: messages_in_messages(DEPTH),
     "wide": lambda: wide(PARTS),
-    "a header of megabytes": lambda: b"Subject: " + b"x" * (8 * MIB) + b"\r\n\r\nbody\r\n",
-    "a header of many fields": lambda: b"".join(b"X-Field-%d: value\r\n" % i for i in range(200000)) + b"\r\nbody\r\n",
-    "a field of many lines": lambda: b"Subject: a\r\n" + b" folded\r\n" * 300000 + b"\r\nbody\r\n",
-    "encoded words": lambda: b"Subject: " + b"=?utf-8?Q?=C3=A4?=\r\n " * 200000 + b"\r\n\r\nbody\r\n",
-    "encoded words that never end": lambda: b"Subject: " + b"=?utf-8?B?" * 300000 + b"\r\n\r\nbody\r\n",
-    "addresses": lambda: b"To: " + b"a <a@example.test>,\r\n " * 200000 + b"\r\n\r\nbody\r\n",
-    "address groups and comments": lambda: b"To: " + b"g:(" * 300000 + b"\r\n\r\nbody\r\n",
+    "a header of megabytes": lambda: b"Subject: " + b"x" * (4 * MIB) + b"\r\n\r\nbody\r\n",
+    "a header of many fields": lambda: b"".join(b"X-Field-%d: value\r\n" % i for i in range(100000)) + b"\r\nbody\r\n",
+    "a field of many lines": lambda: b"Subject: a\r\n" + b" folded\r\n" * 150000 + b"\r\nbody\r\n",
+    "encoded words": lambda: b"Subject: " + b"=?utf-8?Q?=C3=A4?=\r\n " * 100000 + b"\r\n\r\nbody\r\n",
+    "encoded words that never end": lambda: b"Subject: " + b"=?utf-8?B?" * 150000 + b"\r\n\r\nbody\r\n",
+    "addresses": lambda: b"To: " + b"a <a@example.test>,\r\n " * 100000 + b"\r\n\r\nbody\r\n",
+    "address groups and comments": lambda: b"To: " + b"g:(" * 150000 + b"\r\n\r\nbody\r\n",
     "parameters": lambda: b"Content-Type: text/plain" + b"; a*0=b;\r\n c=\"d\"" * 100000 + b"\r\n\r\nbody\r\n",
-    "references": lambda: b"References: " + b"<a@b>\r\n " * 300000 + b"\r\n\r\nbody\r\n",
+    "references": lambda: b"References: " + b"<a@b>\r\n " * 150000 + b"\r\n\r\nbody\r\n",
 }
 
 
