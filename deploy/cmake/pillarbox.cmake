@@ -37,7 +37,9 @@ elseif(PB_SANITIZE STREQUAL "thread")
   set(san -fsanitize=thread)
 endif()
 if(PB_SANITIZE)
-  list(APPEND PB_WARNINGS -Wno-maybe-uninitialized) # gcc's analysis is wrong about instrumented code
+  if(CMAKE_C_COMPILER_ID STREQUAL GNU)
+    list(APPEND PB_WARNINGS -Wno-maybe-uninitialized) # gcc's analysis is wrong about instrumented code; clang has none
+  endif()
   target_compile_options(pb_flags INTERFACE ${san})
   target_link_options(pb_flags INTERFACE ${san})
   target_compile_definitions(pb_flags INTERFACE PB_SANITIZE_${PB_SANITIZE})
