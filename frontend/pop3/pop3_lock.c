@@ -2,6 +2,7 @@
 
 #include "frontend/net/fiber.h"
 #include "proto/base/mem.h"
+#include "proto/base/rng.h"
 
 #define CALL_BYTES_MAX 4096
 
@@ -32,9 +33,12 @@ static enum err lock_call(struct backend *b, const struct account_ref *a, struct
     return err;
 }
 
+/* The token is made here: when the reply is lost with the link, the call is repeated, and must not find its own lease
+ * to be another session's. */
 enum err pop3_lock_take(struct pop3_lock *l, struct backend *b, const struct account_ref *a, uint64_t now_ms)
 {
-    enum err err = lock_call(b, a, slice_make(NULL, 0), false, l);
+    struct u128 token = rng_u128(rng_system());
+    enum err err = lock_call(b, a, slice_make(token.b, sizeof(token.b)), false, l);
     if (err == OK) {
         l->held = true;
         l->renewed_ms = now_ms;
