@@ -28,7 +28,11 @@ static enum err run(struct read_context *rc, const ProtobufCMessage *request, st
     answer.token = pb_bytes(slice_make(token.b, sizeof(token.b)));
     answer.term = rc->term;
     answer.lease_ms = POP3_LEASE_MS;
-    return pb_pack(&answer.base, meta);
+    e = pb_pack(&answer.base, meta);
+    if (e != OK && req->token.len == 0) {
+        pop3_locks_release(rc->pop3, a, pb_slice(answer.token)); /* nobody knows its token */
+    }
+    return e;
 }
 
 STORAGE_METHOD(pop3_lock) = {

@@ -1,7 +1,9 @@
 /* Every operation with the Nth store operation or allocation failing: nothing has changed then, and doing it again
  * gives what an undisturbed replica got. */
 #include <functional>
+#include <set>
 
+#include "storage/apply/op.h"
 #include "tests/unit/storage/apply/shard.h"
 
 using namespace shard_test;
@@ -75,6 +77,13 @@ void set_up_directory(Shard &s)
     a.name = const_cast<char *>("alice@example.test");
     a.shards = 4;
     ASSERT_EQ(OK, s.apply(METHOD_DIR_ACCOUNT_ADD, &a.base, 0).status);
+    d.name = const_cast<char *>("empty.test");
+    ASSERT_EQ(OK, s.apply(METHOD_DOMAIN_SET, &d.base, 0).status);
+    Pb__OpAliasSet old = PB__OP_ALIAS_SET__INIT;
+    old.address = const_cast<char *>("old@example.test");
+    old.targets = &a.name;
+    old.n_targets = 1;
+    ASSERT_EQ(OK, s.apply(METHOD_ALIAS_SET, &old.base, 0).status);
 }
 
 /* The entry's head and body, the same for every replica and attempt. */
@@ -89,27 +98,32 @@ struct Attempt {
 
 using Fault = std::function<void(Shard &, uint64_t)>;
 
+/* The state in which the entry is to be applied. */
+void prepare(Shard &s, const Entry &entry)
+{
+    s.shard.v == 0 ? set_up_directory(s) : set_up(s);
+    if (entry.removed != 0) {
+        Pb__OpAccountRemove op = PB__OP_ACCOUNT_REMOVE__INIT;
+        op.account = entry.removed;
+        ASSERT_EQ(OK, s.apply(METHOD_ACCOUNT_REMOVE, &op.base, entry.removed).status);
+    }
+    s.now_ms += entry.later_ms;
+}
+
 void fail_each(uint32_t shard, const Entry &entry, const Fault &arm, const std::function<bool()> &fired,
                enum err expected)
 {
     Shard clean(shard);
     Shard hurt(shard);
-    shard == 0 ? set_up_directory(clean) : set_up(clean);
-    shard == 0 ? set_up_directory(hurt) : set_up(hurt);
-    for (Shard *s : {&clean, &hurt}) {
-        if (entry.removed != 0) {
-            Pb__OpAccountRemove op = PB__OP_ACCOUNT_REMOVE__INIT;
-            op.account = entry.removed;
-            ASSERT_EQ(OK, s->apply(METHOD_ACCOUNT_REMOVE, &op.base, entry.removed).status);
-        }
-        s->now_ms += entry.later_ms;
-    }
+    prepare(clean, entry);
+    prepare(hurt, entry);
     Options o;
     Attempt attempt = {clean.head_of(entry.method, entry.account, o), entry};
     Result want = attempt(clean);
     ASSERT_EQ(OK, want.error);
     ASSERT_EQ(OK, want.status) << entry.method;
-    auto before = hurt.state();
+    auto before = hurt.rows();
+    hurt.events();
     bool done = false;
     for (uint64_t n = 1; n < 5000 && !done; n++) {
         arm(hurt, n);
@@ -123,12 +137,76 @@ void fail_each(uint32_t shard, const Entry &entry, const Fault &arm, const std::
             done = true;
         } else {
             ASSERT_EQ(expected, got.error) << n << " of method " << entry.method;
-            ASSERT_EQ(before, hurt.state());
+            ASSERT_EQ(before, hurt.rows());
+            ASSERT_EQ(0u, hurt.events().size()) << "what did not happen is announced, method " << entry.method;
         }
     }
     EXPECT_TRUE(done);
-    EXPECT_EQ(clean.state(), hurt.state());
+    EXPECT_EQ(clean.rows(), hurt.rows());
     EXPECT_EQ("", hurt.check());
+}
+
+/* The same entry again, as a frontend that got no reply sends it: its first answer or the failure, and no change. */
+void fail_each_retry(uint32_t shard, const Entry &entry, const Fault &arm, const std::function<bool()> &fired,
+                     enum err expected)
+{
+    Shard s(shard);
+    prepare(s, entry);
+    Options o;
+    Attempt attempt = {s.head_of(entry.method, entry.account, o), entry};
+    Result want = attempt(s);
+    ASSERT_EQ(OK, want.status);
+    auto before = s.state();
+    bool done = false;
+    for (uint64_t n = 1; n < 5000 && !done; n++) {
+        arm(s, n);
+        Result got = attempt(s);
+        done = !fired();
+        arm(s, 0);
+        ASSERT_EQ(done ? OK : expected, got.error) << n << " of a repeated method " << entry.method;
+        ASSERT_EQ(before, s.state()) << "done twice: method " << entry.method;
+        EXPECT_TRUE(!done || (want.status == got.status && want.bytes == got.bytes)) << entry.method;
+    }
+    EXPECT_TRUE(done);
+    EXPECT_EQ("", s.check());
+}
+
+/* The leader's look at the request before it becomes an entry, and its answer to a retry of one. */
+void fail_each_check(Shard &s, const Entry &entry, const struct entry_head &h, const Fault &arm,
+                     const std::function<bool()> &fired, enum err expected)
+{
+    struct kv_txn *t = nullptr;
+    bool failed = true;
+    ASSERT_EQ(OK, kv_begin(s.kv, false, &t));
+    for (uint64_t n = 1; n < 5000 && failed; n++) {
+        struct buf out;
+        bool grows = false;
+        bool answered = false;
+        buf_init(&out, 1 << 20);
+        arm(s, n);
+        enum err e = storage_precheck(t, s.prefix, &h, slice_make(entry.op.data(), entry.op.size()),
+                                      static_cast<uint32_t>(entry.body.size()), &grows, &answered, &out);
+        failed = fired();
+        arm(s, 0);
+        buf_fini(&out);
+        EXPECT_EQ(failed ? expected : OK, e) << n << " of looking at method " << entry.method;
+    }
+    kv_abort(t);
+    EXPECT_FALSE(failed);
+}
+
+void fail_each_check(uint32_t shard, const Entry &entry, const Fault &arm, const std::function<bool()> &fired,
+                     enum err expected)
+{
+    Shard s(shard);
+    prepare(s, entry);
+    Options o;
+    Attempt attempt = {s.head_of(entry.method, entry.account, o), entry};
+    fail_each_check(s, entry, attempt.head, arm, fired, expected);
+    if (entry.method != METHOD_STAGE_CHUNK) {
+        ASSERT_EQ(OK, attempt(s).status);
+        fail_each_check(s, entry, attempt.head, arm, fired, expected);
+    }
 }
 
 template <class T> std::string pack(const T &m)
@@ -173,6 +251,10 @@ std::vector<Entry> shard_entries()
     deliver.body = &body;
     deliver.record = bin(m.record);
     e.push_back({METHOD_DELIVER, pack(deliver), kAlice, m.raw});
+    r1.mailbox = const_cast<char *>("Work/a");
+    r2.mailbox = const_cast<char *>("not there");
+    deliver.n_handoffs = 0;
+    e.push_back({METHOD_DELIVER, pack(deliver), kAlice, m.raw});
 
     static char kw[] = "$New";
     char *kws[] = {kw};
@@ -197,11 +279,24 @@ std::vector<Entry> shard_entries()
     store.n_keywords = 1;
     e.push_back({METHOD_STORE, pack(store), kAlice, ""});
 
+    store.mode = PB__OP_STORE__MODE__ADD;
+    store.has_unchanged_since = true;
+    store.unchanged_since = 12;
+    e.push_back({METHOD_STORE, pack(store), kAlice, ""});
+    store.mode = PB__OP_STORE__MODE__REMOVE;
+    static char known[] = "k70"; /* in an overflow row */
+    kws[0] = known;
+    store.flags = FLAG_DELETED;
+    e.push_back({METHOD_STORE, pack(store), kAlice, ""});
+
     Pb__OpExpunge expunge = PB__OP_EXPUNGE__INIT;
     expunge.account = kAlice;
     expunge.mailbox = inbox;
     expunge.uids = bin(set);
     expunge.only_deleted = true;
+    e.push_back({METHOD_EXPUNGE, pack(expunge), kAlice, ""});
+    expunge.only_deleted = false;
+    expunge.pop3_term = s.term;
     e.push_back({METHOD_EXPUNGE, pack(expunge), kAlice, ""});
 
     Pb__OpCopy copy = PB__OP_COPY__INIT;
@@ -214,6 +309,9 @@ std::vector<Entry> shard_entries()
     copy.copy_id = bin(id);
     copy.to = const_cast<char *>("Work");
     e.push_back({METHOD_COPY, pack(copy), kAlice, ""});
+    copy.last = true;
+    e.push_back({METHOD_COPY, pack(copy), kAlice, ""});
+    copy.last = false;
     copy.undo = true;
     e.push_back({METHOD_COPY, pack(copy), kAlice, ""});
 
@@ -232,6 +330,8 @@ std::vector<Entry> shard_entries()
     del.account = kAlice;
     del.name = const_cast<char *>("Work");
     e.push_back({METHOD_MAILBOX_DELETE, pack(del), kAlice, ""});
+    del.name = const_cast<char *>("Work/a");
+    e.push_back({METHOD_MAILBOX_DELETE, pack(del), kAlice, ""});
     Pb__OpMailboxRename rename = PB__OP_MAILBOX_RENAME__INIT;
     rename.account = kAlice;
     rename.from = const_cast<char *>("Work");
@@ -243,6 +343,9 @@ std::vector<Entry> shard_entries()
     sub.account = kAlice;
     sub.name = const_cast<char *>("Work");
     sub.subscribed = true;
+    e.push_back({METHOD_MAILBOX_SUBSCRIBE, pack(sub), kAlice, ""});
+    sub.name = const_cast<char *>("INBOX");
+    sub.subscribed = false;
     e.push_back({METHOD_MAILBOX_SUBSCRIBE, pack(sub), kAlice, ""});
     Pb__OpRecentClaim recent = PB__OP_RECENT_CLAIM__INIT;
     recent.account = kAlice;
@@ -289,6 +392,10 @@ std::vector<Entry> shard_entries()
     done.index = 150;
     done.shard = 9;
     e.push_back({METHOD_HANDOFF_DONE, pack(done), 0, ""});
+    static uint32_t failed[] = {0};
+    done.failed = failed;
+    done.n_failed = 1;
+    e.push_back({METHOD_HANDOFF_DONE, pack(done), 0, ""});
     return e;
 }
 
@@ -297,6 +404,9 @@ std::vector<Entry> directory_entries()
     std::vector<Entry> e;
     Pb__OpDomainSet d = PB__OP_DOMAIN_SET__INIT;
     d.name = const_cast<char *>("other.test");
+    e.push_back({METHOD_DOMAIN_SET, pack(d), 0, ""});
+    d.name = const_cast<char *>("empty.test");
+    d.remove = true;
     e.push_back({METHOD_DOMAIN_SET, pack(d), 0, ""});
     Pb__OpDirAccountAdd a = PB__OP_DIR_ACCOUNT_ADD__INIT;
     a.name = const_cast<char *>("bob@example.test");
@@ -318,48 +428,149 @@ std::vector<Entry> directory_entries()
     al.targets = names;
     al.n_targets = 2;
     e.push_back({METHOD_ALIAS_SET, pack(al), 0, ""});
+    al.address = const_cast<char *>("old@example.test");
+    al.n_targets = 0;
+    al.remove = true;
+    e.push_back({METHOD_ALIAS_SET, pack(al), 0, ""});
     return e;
 }
 
-void fail_all(const Fault &arm, const std::function<bool()> &fired, enum err expected)
+/* Never an entry: the leader looks at it and stores the chunk beside the log. */
+Entry chunk_request()
+{
+    Pb__OpStageChunk chunk = PB__OP_STAGE_CHUNK__INIT;
+    chunk.account = kAlice;
+    chunk.staged_index = 100;
+    return {METHOD_STAGE_CHUNK, pack(chunk), kAlice, simple_mail(9).raw}; /* again: its reply was lost */
+}
+
+using Loop = std::function<void(uint32_t shard, const Entry &)>;
+
+void each_entry(const Loop &loop)
 {
     for (const Entry &e : shard_entries()) {
-        fail_each(1, e, arm, fired, expected);
+        loop(1, e);
     }
     for (const Entry &e : directory_entries()) {
-        fail_each(0, e, arm, fired, expected);
+        loop(0, e);
+    }
+}
+
+/* A fault of the store in memory, armed and asked about. */
+class StoreFault
+{
+  public:
+    explicit StoreFault(uint64_t kv_mem_faults::*counter) : which(counter)
+    {
+    }
+    Fault arm()
+    {
+        return [this](Shard &s, uint64_t n) {
+            faults = kv_mem_faults(s.kv);
+            armed = n != 0;
+            faults->*which = n;
+        };
+    }
+    std::function<bool()> fired()
+    {
+        return [this] { return armed && faults->*which == 0; };
+    }
+
+  private:
+    uint64_t kv_mem_faults::*which;
+    struct kv_mem_faults *faults = nullptr;
+    bool armed = false;
+};
+
+const Fault kMemory = [](Shard &, uint64_t n) { mem_fail_nth(n); };
+const std::function<bool()> kMemoryFired = [] { return mem_fail_fired() != 0; };
+
+TEST(Failure, every_operation_has_a_case)
+{
+    std::set<int> have = {METHOD_STAGE_CHUNK};
+    each_entry([&](uint32_t, const Entry &e) { have.insert(e.method); });
+    for (size_t i = 0; storage_op_table[i] != nullptr; i++) {
+        EXPECT_EQ(1u, have.count(storage_op_table[i]->method)) << "method " << storage_op_table[i]->method;
     }
 }
 
 TEST(Failure, a_full_store_changes_nothing)
 {
-    struct kv_mem_faults *faults = nullptr;
-    bool armed = false;
-    fail_all(
-        [&](Shard &s, uint64_t n) {
-            faults = kv_mem_faults(s.kv);
-            armed = n != 0;
-            faults->put_full_nth = n;
-        },
-        [&] { return armed && faults->put_full_nth == 0; }, ERR_FULL);
+    StoreFault f(&kv_mem_faults::put_full_nth);
+    each_entry([&](uint32_t shard, const Entry &e) { fail_each(shard, e, f.arm(), f.fired(), ERR_FULL); });
 }
 
 TEST(Failure, a_corrupt_read_stops_instead_of_becoming_an_answer)
 {
-    struct kv_mem_faults *faults = nullptr;
-    bool armed = false;
-    fail_all(
-        [&](Shard &s, uint64_t n) {
-            faults = kv_mem_faults(s.kv);
-            armed = n != 0;
-            faults->get_corrupt_nth = n;
-        },
-        [&] { return armed && faults->get_corrupt_nth == 0; }, ERR_CORRUPT);
+    StoreFault f(&kv_mem_faults::get_corrupt_nth);
+    each_entry([&](uint32_t shard, const Entry &e) { fail_each(shard, e, f.arm(), f.fired(), ERR_CORRUPT); });
 }
 
 TEST(Failure, a_failed_allocation_changes_nothing)
 {
-    fail_all([](Shard &, uint64_t n) { mem_fail_nth(n); }, [] { return mem_fail_fired() != 0; }, ERR_NOMEM);
+    each_entry([&](uint32_t shard, const Entry &e) { fail_each(shard, e, kMemory, kMemoryFired, ERR_NOMEM); });
+}
+
+TEST(Failure, a_commit_that_finds_the_disk_full_changes_nothing)
+{
+    StoreFault f(&kv_mem_faults::commit_full_nth);
+    each_entry([&](uint32_t shard, const Entry &e) { fail_each(shard, e, f.arm(), f.fired(), ERR_FULL); });
+}
+
+TEST(Failure, a_retry_is_answered_or_fails_and_never_done_twice)
+{
+    StoreFault full(&kv_mem_faults::put_full_nth);
+    StoreFault corrupt(&kv_mem_faults::get_corrupt_nth);
+    each_entry([&](uint32_t shard, const Entry &e) {
+        if (e.method == METHOD_PURGE) {
+            return; /* the node's own: done again it is the next step */
+        }
+        fail_each_retry(shard, e, full.arm(), full.fired(), ERR_FULL);
+        fail_each_retry(shard, e, corrupt.arm(), corrupt.fired(), ERR_CORRUPT);
+        fail_each_retry(shard, e, kMemory, kMemoryFired, ERR_NOMEM);
+    });
+}
+
+TEST(Failure, the_leaders_look_gives_the_failure_back)
+{
+    StoreFault corrupt(&kv_mem_faults::get_corrupt_nth);
+    Loop both = [&](uint32_t shard, const Entry &e) {
+        fail_each_check(shard, e, corrupt.arm(), corrupt.fired(), ERR_CORRUPT);
+        fail_each_check(shard, e, kMemory, kMemoryFired, ERR_NOMEM);
+    };
+    each_entry(both);
+    both(1, chunk_request());
+}
+
+/* Power lost in the commit: nothing of the entry is there, or all of it, and then a retry is answered from its record.
+ */
+TEST(Failure, a_crash_in_the_commit_leaves_nothing_or_all)
+{
+    each_entry([](uint32_t shard, const Entry &e) {
+        for (bool durable : {false, true}) {
+            Shard clean(shard);
+            Shard hurt(shard);
+            prepare(clean, e);
+            prepare(hurt, e);
+            Attempt attempt = {clean.head_of(e.method, e.account, {}), e};
+            auto before = hurt.state();
+            Result want = attempt(clean);
+            (durable ? kv_mem_faults(hurt.kv)->crash_after_commit_nth
+                     : kv_mem_faults(hurt.kv)->crash_before_commit_nth) = 1;
+            EXPECT_EQ(ERR_IO, attempt(hurt).error);
+            kv_mem_reopen(hurt.kv);
+            EXPECT_EQ(durable ? clean.state() : before, hurt.state()) << "method " << e.method;
+            if (durable && e.method == METHOD_PURGE) {
+                continue; /* the node's own: done again it is the next step */
+            }
+            hurt.index += durable ? 1 : 0; /* the log holds the entry */
+            Result got = attempt(hurt);
+            EXPECT_EQ(want.status, got.status) << "method " << e.method;
+            EXPECT_EQ(want.bytes, got.bytes) << "method " << e.method;
+            EXPECT_EQ(clean.state(), hurt.state()) << "method " << e.method;
+            EXPECT_EQ("", hurt.check());
+        }
+    });
 }
 
 TEST(Failure, every_write_method_has_an_operation)

@@ -369,21 +369,32 @@ class Shard
     /* The state's rows (the log and dead bodies apart), as one comparable value. */
     std::map<std::string, std::string> state()
     {
-        std::map<std::string, std::string> rows;
+        return rows(slice_make(prefix, 5));
+    }
+
+    /* All rows of the replica, bodies too. */
+    std::map<std::string, std::string> rows()
+    {
+        return rows(slice_make(prefix, 4));
+    }
+
+    std::map<std::string, std::string> rows(struct slice under)
+    {
+        std::map<std::string, std::string> found;
         struct kv_txn *t = nullptr;
         struct kv_cursor *c = nullptr;
         struct slice k;
         struct slice v;
         EXPECT_EQ(OK, kv_begin(kv, false, &t));
         EXPECT_EQ(OK, kv_cursor_open(t, &c));
-        for (enum err e = kv_cursor_seek(c, slice_make(prefix, 5), &k, &v);
-             e == OK && k.n > 5 && memcmp(k.p, prefix, 5) == 0; e = kv_cursor_next(c, &k, &v)) {
-            rows[std::string(reinterpret_cast<const char *>(k.p) + 5, k.n - 5)] =
+        for (enum err e = kv_cursor_seek(c, under, &k, &v);
+             e == OK && k.n > under.n && memcmp(k.p, under.p, under.n) == 0; e = kv_cursor_next(c, &k, &v)) {
+            found[std::string(reinterpret_cast<const char *>(k.p) + under.n, k.n - under.n)] =
                 std::string(reinterpret_cast<const char *>(v.p), v.n);
         }
         kv_cursor_close(c);
         kv_abort(t);
-        return rows;
+        return found;
     }
 
     bool body_dead(uint64_t body_index)

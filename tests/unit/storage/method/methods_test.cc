@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <functional>
 
 #include "storage/method/node_info.h"
 #include "tests/unit/storage/apply/shard.h"
@@ -436,61 +435,6 @@ TEST_F(Methods, status_and_map_tell_what_the_node_says)
     ASSERT_EQ(3u, map->n_leaders);
     EXPECT_EQ(9u, map->leaders[1]);
     EXPECT_EQ(0u, map->leaders[2]);
-}
-
-TEST_F(Methods, failed_reads_and_allocations_come_back_as_errors)
-{
-    fill(30);
-    ASSERT_EQ(OK, s.store(kAlice, inbox, uids({3}), 1, FLAG_FLAGGED, {"$k"}).status);
-    ASSERT_EQ(OK, s.expunge(kAlice, inbox, uids({5})).status);
-    std::vector<std::function<Result()>> reads = {
-        [&] { return s.select(kAlice, "INBOX"); },
-        [&] {
-            return s.fetch(kAlice, inbox, uid_range(1, 99), FETCH_COL_FLAGS | FETCH_COL_ENVELOPE | FETCH_COL_OBJECTID);
-        },
-        [&] { return s.fetch(kAlice, inbox, uid_range(1, 99), FETCH_COL_FLAGS, 0, 0, 5); },
-        [&] { return s.sync(kAlice, inbox, 6); },
-        [&] {
-            Pb__ReadMailboxes q = PB__READ_MAILBOXES__INIT;
-            q.account = kAlice;
-            return s.read(METHOD_MAILBOXES, &q.base);
-        },
-        [&] {
-            Pb__ReadBody q = PB__READ_BODY__INIT;
-            q.account = kAlice;
-            q.mailbox = inbox;
-            q.uid = 1;
-            q.length = 1000;
-            return s.read(METHOD_BODY, &q.base);
-        },
-    };
-    s.use_cache = false;
-    for (size_t i = 0; i < reads.size(); i++) {
-        Result want = reads[i]();
-        ASSERT_EQ(OK, want.status);
-        for (bool memory : {false, true}) {
-            bool done = false;
-            for (uint64_t n = 1; n < 3000 && !done; n++) {
-                /* Beginning the transaction allocates too, and may not fail here: the count starts behind it. */
-                if (memory) {
-                    s.fail_alloc_nth = n;
-                } else {
-                    kv_mem_faults(s.kv)->get_corrupt_nth = n;
-                }
-                Result r = reads[i]();
-                s.fail_alloc_nth = 0;
-                done = memory ? mem_fail_fired() == 0 : kv_mem_faults(s.kv)->get_corrupt_nth != 0;
-                kv_mem_faults(s.kv)->get_corrupt_nth = 0;
-                mem_fail_nth(0);
-                if (done) {
-                    EXPECT_EQ(want.bytes, r.bytes);
-                } else {
-                    EXPECT_EQ(memory ? ERR_NOMEM : ERR_CORRUPT, r.status) << i << " " << n;
-                }
-            }
-            EXPECT_TRUE(done);
-        }
-    }
 }
 
 } // namespace
