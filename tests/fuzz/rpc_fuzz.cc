@@ -1,13 +1,21 @@
-/* What an RPC server, client and subscriber take off the wire: frames, hints, and the protobuf message of every method.
- * The first byte chooses; what decodes is encoded again and must decode to the same. */
+/* What an RPC server, client and subscriber take off the wire: the stream of a connection, frames, hints, and the
+ * protobuf message of every method. The first byte chooses; what decodes is encoded again and must decode to the same.
+ */
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <cstring>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <protobuf-c/protobuf-c.h>
 
 #include "proto/rpc/frame.h"
 #include "proto/rpc/method.h"
+#include "proto/rpc/socket.h"
+#include "proto/rpc/stream.h"
 
 namespace
 {
@@ -87,6 +95,61 @@ void hint(slice bytes)
     must(memcmp(once, twice, sizeof(once)) == 0);
 }
 
+using Frames = std::vector<std::pair<uint64_t, std::string>>;
+
+void frame_keep(void *user, uint64_t tag, nng_msg *m)
+{
+    static_cast<Frames *>(user)->emplace_back(tag,
+                                              std::string(static_cast<const char *>(nng_msg_body(m)), nng_msg_len(m)));
+    nng_msg_free(m);
+}
+
+/* The bytes that a peer sends, `piece` at a time; the frames that come out of them until the stream ends itself. */
+Frames stream_run(const std::string &bytes, size_t piece)
+{
+    Frames got;
+    int fd[2];
+    rpc_poller poller;
+    rpc_stream *s = nullptr;
+    rpc_stream_ops ops;
+    memset(&ops, 0, sizeof(ops));
+    ops.on_frame = frame_keep;
+    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) == 0 && rpc_poller_open(&poller) == 0);
+    must(rpc_stream_open(fd[0], &poller, &got, &ops, &got, &s) == OK);
+    bool alive = true;
+    for (size_t at = 0; alive && at < bytes.size();) {
+        size_t n = bytes.size() - at < piece ? bytes.size() - at : piece;
+        ssize_t sent = write(fd[1], bytes.data() + at, n);
+        must(sent > 0);
+        at += static_cast<size_t>(sent);
+        alive = rpc_stream_run(s, false);
+    }
+    must(!alive || !rpc_stream_run(s, true));
+    rpc_stream_free(s);
+    rpc_poller_close(&poller);
+    (void)close(fd[1]);
+    return got;
+}
+
+/* However the network cuts them, the same frames. One input in two begins with the greeting. */
+void stream(slice bytes)
+{
+    if (bytes.n == 0) {
+        return;
+    }
+    std::string all = bytes.p[0] % 2 == 0 ? "PBXRPC1\n" : "";
+    all.append(reinterpret_cast<const char *>(bytes.p) + 1, bytes.n - 1);
+    Frames whole = stream_run(all, 4096);
+    must(stream_run(all, 1 + bytes.p[0] / 8) == whole);
+    size_t carried = 0;
+    for (const auto &f : whole) {
+        carried += 16 + f.second.size();
+    }
+    must(carried <= all.size());
+}
+
+constexpr uint8_t kStream = 254;
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -99,6 +162,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         frame(rest);
     } else if (data[0] == 255) {
         hint(rest);
+    } else if (data[0] == kStream) {
+        stream(rest);
     } else {
         unpack_as(data[0], rest);
     }
