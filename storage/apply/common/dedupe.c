@@ -24,7 +24,8 @@ enum err dedupe_find(const struct store *s, struct account_id a, const struct ac
                      uint64_t dedupe_ms, const struct u128 *request_id, struct buf *result, bool *out_found)
 {
     uint32_t first = oldest_bucket(entry_ms, dedupe_ms);
-    uint32_t last = bucket_of(entry_ms) + DEDUPE_BUCKETS_AHEAD;
+    uint32_t now = bucket_of(entry_ms);
+    uint32_t last = now > UINT32_MAX - DEDUPE_BUCKETS_AHEAD ? UINT32_MAX : now + DEDUPE_BUCKETS_AHEAD;
     *out_found = false;
     first = first < row->dedupe_from ? row->dedupe_from : first;
     last = last > row->dedupe_to ? row->dedupe_to : last;
