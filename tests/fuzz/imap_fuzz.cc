@@ -1,11 +1,12 @@
 /* The IMAP stream as a client sends it: framing with the splits chosen by the input, then every command's grammar. What
- * is cut in pieces must give the same commands as the whole. */
+ * is cut in pieces must give the same commands as the whole. And mailbox names in modified UTF-7. */
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 
 #include "frontend/imap/imap_cmd.h"
 #include "frontend/imap/imap_frame.h"
+#include "frontend/imap/imap_utf7.h"
 
 namespace
 {
@@ -62,6 +63,21 @@ std::string run(const uint8_t *data, size_t size, size_t piece, bool parse_them)
     return log;
 }
 
+/* A name that decodes is the one encoded form of what it decodes to. */
+void name(struct slice text)
+{
+    struct buf utf8;
+    struct buf again;
+    buf_init(&utf8, 1 << 16);
+    buf_init(&again, 1 << 16);
+    if (imap_utf7_decode(text, &utf8) == OK &&
+        (imap_utf7_encode(buf_slice(&utf8), &again) != OK || !slice_eq(buf_slice(&again), text))) {
+        abort();
+    }
+    buf_fini(&utf8);
+    buf_fini(&again);
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -75,5 +91,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (run(data + 1, size - 1, size, true) != run(data + 1, size - 1, piece, false)) {
         abort();
     }
+    name(slice_make(data + 1, size - 1 < 1000 ? size - 1 : 1000));
     return 0;
 }

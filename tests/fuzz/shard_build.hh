@@ -182,6 +182,8 @@ class Shard
 
     void begin()
     {
+        sound = true;
+        stopped = false;
         index = filled_index;
         now_ms = filled_ms;
         ids = 0;
@@ -208,7 +210,8 @@ class Shard
         return h;
     }
 
-    /* Status and result. What the store would fail with is an abort: nothing a request says may stop the shard. */
+    /* Status and result. What the store would fail with is an abort: nothing a request says may stop a sound shard. Of
+     * a damaged one, "" is the end. */
     std::string apply(const entry_head &h, const std::string &op, const std::string &body)
     {
         std::string data(ENTRY_HEAD_BYTES, '\0');
@@ -220,9 +223,10 @@ class Shard
         }
         buf out;
         buf_init(&out, 1 << 24);
-        must(bound.apply(bound.ctx, t, {index, kTerm}, slice_make(data.data(), data.size()),
-                         static_cast<uint32_t>(body.size()), &out) == OK);
-        must(out.len >= APPLY_RESULT_HEAD_BYTES);
+        enum err e = bound.apply(bound.ctx, t, {index, kTerm}, slice_make(data.data(), data.size()),
+                                 static_cast<uint32_t>(body.size()), &out);
+        must(!sound || (e == OK && out.len >= APPLY_RESULT_HEAD_BYTES));
+        stopped = stopped || e != OK;
         std::string result(reinterpret_cast<const char *>(buf_slice(&out).p), out.len);
         buf_fini(&out);
         return result;
@@ -234,8 +238,28 @@ class Shard
         check_totals totals;
         memset(&cfg, 0, sizeof(cfg));
         cfg.finding = [](void *, const check_finding *f) { fprintf(stderr, "check: %s\n", f->what); };
-        must(storage_check(t, prefix, &cfg, &totals) == OK);
-        must(totals.findings == 0);
+        enum err e = storage_check(t, prefix, &cfg, &totals);
+        must(!sound || (e == OK && totals.findings == 0));
+    }
+
+    /* What a disk may do to a row: gone, shorter, another octet, other octets. */
+    void damage(proto_build::Input *in)
+    {
+        slice key;
+        slice value;
+        kv_cursor *c = nullptr;
+        must(kv_cursor_open(t, &c) == OK);
+        enum err e = kv_cursor_seek(c, slice_make(prefix, 4), &key, &value);
+        for (unsigned left = in->u8(); e == OK && left > 0; left--) {
+            e = kv_cursor_next(c, &key, &value);
+        }
+        std::string k(reinterpret_cast<const char *>(key.p), e == OK ? key.n : 0);
+        std::string v(reinterpret_cast<const char *>(value.p), e == OK ? value.n : 0);
+        kv_cursor_close(c);
+        if (e == OK) {
+            row_change(k, v, in);
+            sound = false;
+        }
     }
 
     uint32_t number;
@@ -246,11 +270,33 @@ class Shard
     uint8_t prefix[5];
     uint64_t index = 10;
     uint64_t now_ms = UINT64_C(1700000000000);
+    bool sound = true;
+    bool stopped = false;
 
   private:
     uint64_t filled_index = 0;
     uint64_t filled_ms = 0;
     uint64_t ids = 0;
+
+    void row_change(const std::string &key, std::string value, proto_build::Input *in)
+    {
+        uint8_t how = in->u8() % 4;
+        size_t at = value.empty() ? 0 : in->u16() % value.size();
+        slice k = slice_make(key.data(), key.size());
+        if (how == 0) {
+            must(kv_del(t, k) == OK);
+            return;
+        }
+        if (how == 1) {
+            value.resize(at);
+        } else if (how == 2 && !value.empty()) {
+            value[at] = static_cast<char>(in->u8());
+        } else {
+            std::string other = in->bytes(in->u8() % 16);
+            value.replace(at, other.size(), other);
+        }
+        must(kv_put(t, k, slice_make(value.data(), value.size())) == OK);
+    }
 
     void make(method m, uint64_t account, const ProtobufCMessage *op, const std::string &body = "")
     {
