@@ -345,6 +345,20 @@ TEST_F(Pop3Session, TheLeaseIsRenewedWhileTheSessionLives)
     EXPECT_EQ(holder, "another session's");
 }
 
+/* The call is repeated when its reply was lost with the link (backend.c). */
+TEST_F(Pop3Session, ARepeatedCallForTheLockFindsItsOwnLease)
+{
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    EXPECT_EQ(holder.size(), 16u);
+    EXPECT_EQ(tokens, 0); /* none that only the lost reply would have told */
+    std::string first = holder;
+    s.send("QUIT\r\n");
+    Session again(pop3_proto, &cfg);
+    login(&again);
+    EXPECT_NE(holder, first);
+}
+
 TEST_F(Pop3Session, AShortOutageDoesNotEndTheSessionALongOneDoes)
 {
     Session s(pop3_proto, &cfg);
