@@ -1,10 +1,12 @@
 /* The one executable: picks the role, loads the configuration, runs. */
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "program/ctl.h"
 #include "program/roles.h"
+#include "proto/base/fault.h"
 #include "proto/base/log.h"
 
 #define SETS_MAX 256
@@ -91,9 +93,25 @@ static int with_config(const struct options *o, int (*run)(const struct config *
     return rc;
 }
 
+/* For the crash tests only. A misspelt fault must not pass for one that the program survives. */
+static enum err faults_arm(void)
+{
+    const char *spec = getenv("PILLARBOX_FAULT");
+    enum err e = fault_arm(spec);
+    if (e != OK) {
+        fprintf(stderr, "pillarbox: PILLARBOX_FAULT=%s: not NAME:N[:kill|error], see proto/base/fault.h\n", spec);
+    } else if (spec != NULL) {
+        log_warn("fault.armed", "this process will fail on purpose", LOG_STR("fault", spec));
+    }
+    return e;
+}
+
 int main(int argc, char **argv)
 {
     struct options o = {0};
+    if (faults_arm() != OK) {
+        return 2;
+    }
     if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         fputs(usage_text, argc < 2 ? stderr : stdout);
         return argc < 2 ? 2 : 0;

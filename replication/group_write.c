@@ -3,6 +3,7 @@
 
 #include "proto/base/assert.h"
 #include "proto/base/bytes.h"
+#include "proto/base/fault.h"
 
 #define PURGE_INTERVAL_MS 60000 /* between walks over bodies that wait for the undelete window */
 
@@ -102,7 +103,8 @@ static enum err write_staged(struct group *g, struct kv_txn *t, const struct pro
         return OK;
     }
     *out_status = OK;
-    return body_write(t, g->replica, p->staged_index, 0, p->staged_offset, p->body);
+    e = body_write(t, g->replica, p->staged_index, 0, p->staged_offset, p->body);
+    return e == OK ? fault_hit(FAULT_STAGE_AFTER) : e;
 }
 
 static enum err write_entry(struct group *g, struct kv_txn *t, const struct proposal *p, struct buf *result)
@@ -116,15 +118,24 @@ static enum err write_entry(struct group *g, struct kv_txn *t, const struct prop
         .data = p->data,
     };
     const struct repl_position pos = {.index = entry.index, .term = entry.term};
-    enum err e = log_entry_put(t, g->replica, &entry);
+    enum err e = fault_hit(FAULT_LOG_BEFORE);
+    if (e == OK) {
+        e = log_entry_put(t, g->replica, &entry);
+    }
     if (e == OK && p->body.n > 0) {
         e = body_write(t, g->replica, entry.index, 0, 0, p->body);
+    }
+    if (e == OK) {
+        e = fault_hit(FAULT_LOG_AFTER);
     }
     if (e != OK) {
         return e;
     }
     g->applied_any = true;
     e = g->fsm.apply(g->fsm.ctx, t, pos, p->data, entry.body_bytes, result);
+    if (e == OK) {
+        e = fault_hit(FAULT_APPLY_AFTER);
+    }
     if (e != OK) {
         return e;
     }

@@ -1,4 +1,5 @@
 /* Replicas that do not run yet: one transaction raises the terms of all, then raft starts on what is durable. */
+#include "proto/base/fault.h"
 #include "proto/base/log.h"
 #include "replication/volume_run.h"
 
@@ -67,11 +68,13 @@ static enum err commit_starts(struct volume *v)
         }
         return e;
     }
+    fault_pass(FAULT_START_BEFORE);
     e = kv_commit(t);
     if (e != OK) {
         volume_abort_batch(v);
         return e;
     }
+    fault_pass(FAULT_START_AFTER);
     volume_count(&v->stats.commits, 1);
     starts_committed(v);
     return OK;

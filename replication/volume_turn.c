@@ -1,4 +1,5 @@
 #include "proto/base/assert.h"
+#include "proto/base/fault.h"
 #include "proto/base/log.h"
 #include "proto/base/mem.h"
 #include "replication/volume_run.h"
@@ -199,7 +200,7 @@ static enum err write_upkeep(struct volume *v, struct kv_txn *t, struct turn *tu
         }
         turn->changed = turn->changed || changed;
     }
-    return OK;
+    return fault_hit(FAULT_UPKEEP_AFTER);
 }
 
 static enum err write_turn(struct volume *v, struct turn *turn)
@@ -213,16 +214,20 @@ static enum err write_turn(struct volume *v, struct turn *turn)
     if (e == OK && turn->upkeep) {
         e = write_upkeep(v, t, turn);
     }
+    if (e == OK && turn->changed) {
+        turn->bad = NULL;
+        e = fault_hit(FAULT_COMMIT_BEFORE);
+    }
     if (e != OK || !turn->changed) {
         kv_abort(t);
         return e;
     }
-    turn->bad = NULL;
     uint64_t from_us = clock_perf_us();
     e = kv_commit(t);
     if (e == OK) {
         volume_count(&v->stats.commits, 1);
         volume_count(&v->stats.commit_us_total, clock_perf_us() - from_us);
+        fault_pass(FAULT_COMMIT_AFTER);
     }
     return e;
 }
@@ -234,7 +239,9 @@ static void answer_group(struct volume *v, struct group *g, size_t taken)
         struct proposal *p = group_pop(g);
         volume_count(&v->stats.entries, p->staged_index == 0);
         volume_count(&v->stats.body_bytes, slot->status == OK ? p->body.n : 0);
+        fault_pass(FAULT_REPLY_BEFORE);
         p->done(p, slot->status, buf_slice(&slot->result));
+        fault_pass(FAULT_REPLY_AFTER);
         if (slot->result.cap > SLOT_KEEP_BYTES) {
             buf_reset(&slot->result);
             buf_shrink(&slot->result);

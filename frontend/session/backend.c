@@ -5,6 +5,7 @@
 #include "frontend/session/backend_internal.h"
 #include "proto/base/assert.h"
 #include "proto/base/clock.h"
+#include "proto/base/fault.h"
 #include "proto/base/mem.h"
 #include "proto/base/metrics.h"
 #include "proto/base/rng.h"
@@ -219,6 +220,9 @@ enum err backend_call(struct backend *b, const struct backend_request *req, stru
                                     .issue_ms = clock_wall_ms(clock_system())};
     uint32_t timeout = req->timeout_ms == 0 ? b->cfg.timeout_ms : req->timeout_ms;
     e = call_until(b, &a, clock_mono_ms(clock_system()) + timeout);
+    if (method_info(req->method)->write) {
+        fault_pass(FAULT_ANSWER_BEFORE);
+    }
     out->raw = a.call.reply;
     out->attach = out->raw.attach;
     e = out->raw.msg != NULL ? unpack(req->method, arena, e, out) : e;

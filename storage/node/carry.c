@@ -1,6 +1,7 @@
 #include "storage/node/carry.h"
 
 #include "proto/base/bytes.h"
+#include "proto/base/fault.h"
 #include "proto/base/log.h"
 #include "proto/base/mem.h"
 #include "proto/base/metrics.h"
@@ -394,7 +395,9 @@ enum err carry_handoffs(struct node *n, struct shard_id from, const bool *stop, 
         return e == OK ? ERR_NOMEM : e;
     }
     while (!__atomic_load_n(stop, __ATOMIC_RELAXED) && (e = batch_collect(b, &last)) == OK) {
+        fault_pass(FAULT_HANDOFF_BEFORE);
         enum err tried = batch_deliver(b);
+        fault_pass(FAULT_HANDOFF_AFTER);
         enum err removed = batch_remove(b);
         if (tried != OK || removed != OK) {
             *out_left = true;
