@@ -112,20 +112,27 @@ class Server:
             self.settings.update({"storage.listen": self.rpc, "storage.publish": self.events, "frontend.storage": self.rpc,
                                   "frontend.events": self.events})
         self.settings.update(settings or {})
+        self.data = self.settings["data_dir"]
         self.processes = []
         self.passwords = {}
+        self.environment = {}  # more of it, for the next start
+        self.wrapper = []      # a command that the program runs under
 
     # --- life ---
 
     def start(self):
         try:
-            for role in ("storage", "frontend") if self.split else ("all",):
-                self.processes.append(Process(role, [self.program, role] + self.options(), self.folder))
+            self.launch()
             self.wait_ready()
         except BaseException:
             self.abandon()
             raise
         return self
+
+    def launch(self):
+        for role in ("storage", "frontend") if self.split else ("all",):
+            self.processes.append(Process(role, self.wrapper + [self.program, role] + self.options(), self.folder,
+                                          dict(os.environ, **self.environment)))
 
     def options(self):
         return [w for k, v in self.settings.items() for w in ("--set", f"{k}={v}")]

@@ -2,7 +2,7 @@
 
 Servers listen with SO_REUSEPORT, so two of them on one port would both start and share its connections: each test process
 takes a block of ports by a file lock, which ends with the process. Below the ephemeral range, so no outgoing connection
-takes one either.
+takes one either. PB_PORT_FIRST moves the range.
 """
 
 import fcntl
@@ -10,7 +10,7 @@ import os
 import socket
 import tempfile
 
-FIRST = 20000
+FIRST = int(os.environ.get("PB_PORT_FIRST", "20000"))
 BLOCK = 16
 BLOCKS = 700
 

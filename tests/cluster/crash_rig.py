@@ -1,0 +1,178 @@
+"""Rounds of: a server under load, a fault, a look at the disk, a restart, a look through the protocols.
+
+A script of the crash tests says what the fault is; all else is the same for each and lies here. Environment: PB_SEED repeats
+a run's choices, PB_RELEASE_BIN is the program to crash (else PB_BIN: sanitizers make the load thin).
+"""
+
+import os
+import random
+import re
+import time
+
+import pillarbox
+from crash_ledger import Ledger
+from crash_load import TREE_USERS, USERS, Load, address, password
+from crash_tree import Seen
+from wire import Imap
+
+SETTLE_S = 30
+EMPTY = re.compile(rb"\* 0 EXISTS")
+
+
+def number(pattern, text):
+    return int(re.search(pattern, text).group(1))
+
+
+def fetch(c, what):
+    """{uid: response}; what else is told meanwhile (handoffs arrive) is left out. UIDs must ascend."""
+    rows, last = {}, 0
+    for row in c.must(f"UID FETCH {what}"):
+        m = re.match(rb"\* \d+ FETCH \((?:[^{]*? )?UID (\d+)", row)
+        if m:
+            uid = int(m.group(1))
+            assert uid > last, f"UID {uid} after {last}"
+            last = uid
+            rows[uid] = row
+    return rows
+
+
+def parse_new(row):
+    """(marker, octets) of a message that was fetched whole."""
+    m = re.search(rb"BODY\[\] \{(\d+)\}\r\n", row)
+    octets = row[m.end():m.end() + int(m.group(1))]
+    marker = re.search(rb"\nX-Marker: (\S+)-(\d+)\r\n", octets)
+    return (".".join(g.decode() for g in marker.groups()) if marker else f"damaged: {octets[:60]!r}"), octets
+
+
+def look_at_box(c, user, box, ledger, whole):
+    """A Seen. Bodies of what was not seen before, or of all."""
+    selected = b"\r\n".join(c.must(f"EXAMINE {box}"))
+    seen = Seen(number(rb"UIDVALIDITY (\d+)", selected), number(rb"UIDNEXT (\d+)", selected), number(rb"HIGHESTMODSEQ (\d+)", selected),
+                {})
+    if EMPTY.search(selected):
+        return seen
+    known = ledger.history.get((user, seen.validity))
+    markers = {} if whole or known is None else known.markers
+    octets = {}
+    first = max(markers, default=0) + 1
+    for uid, row in fetch(c, f"{first}:* (UID BODY.PEEK[])").items():
+        if uid >= first:  # n:* names the last message when n is beyond it
+            octets[uid] = parse_new(row)
+    for uid, row in fetch(c, "1:* (UID FLAGS MODSEQ)").items():
+        marker, body = octets.get(uid, (markers.get(uid), None))
+        if marker is not None:  # it came between the two commands otherwise: its turn is next time
+            flags = frozenset(re.search(rb"FLAGS \(([^)]*)\)", row).group(1).decode().split()) - {"\\Recent"}
+            seen.rows[uid] = marker, flags, number(rb"MODSEQ \((\d+)\)", row), body
+    return seen
+
+
+def look(server, ledger, whole):
+    """{(user, mailbox): Seen} of everything there is."""
+    out = {}
+    for user in USERS:
+        c = Imap(server.ports["imap"])
+        c.login(address(user), password(user))
+        for row in c.must('LIST "" "*"'):
+            m = re.match(rb'\* LIST \(([^)]*)\) "/" "?([^"]+)"?$', row)
+            if m and b"\\Noselect" not in m.group(1):
+                box = m.group(2).decode()
+                out[user, box] = look_at_box(c, user, box, ledger, whole)
+        c.close()
+    return out
+
+
+class Rig:
+    def __init__(self, settings=None):
+        release = os.environ.get("PB_RELEASE_BIN", "")
+        self.program = release if release and os.path.exists(release) else pillarbox.binary()
+        self.seed = int(os.environ.get("PB_SEED", random.randrange(1 << 30)))
+        print(f"seed {self.seed} (PB_SEED), {self.program}")
+        self.rng = random.Random(self.seed)
+        self.ledger = Ledger(USERS, TREE_USERS)
+        self.server = pillarbox.Server({"log_level": "warn", **(settings or {})}, program=self.program)
+        self.rounds = 0
+        self.temporary = None  # what a refusal must look like; None: there is no reason to refuse
+        self.started = time.monotonic()
+
+    def prepare(self):
+        """Domain and users, on a server that is stopped again."""
+        self.server.start()
+        self.server.add_domain()
+        for user in USERS:
+            self.server.add_user(user)
+        self.ledger.begin(look(self.server, self.ledger, True))
+        self.stop()
+
+    def stop(self):
+        """Drains, if the server runs: the next start may be under other conditions."""
+        for p in self.server.processes:
+            status = p.terminate()
+            assert status == 0, f"after SIGTERM: {status}"
+        self.server.processes = []
+
+    def load(self):
+        self.rounds += 1
+        return Load(self.server, self.ledger, self.rounds, self.rng)
+
+    def finish(self, load):
+        """After the server's death: what clients heard of it, and what is on the disk."""
+        load.finish(self.ledger)
+        self.check()
+
+    def check(self):
+        code, text = self.server.check()
+        assert code == 0, f"round {self.rounds}: ctl check found\n{text}"
+
+    def verify(self, whole=False):
+        """The server runs again: waits until all that was acknowledged is there; raises for anything wrong."""
+        for text in self.ledger.refusals:
+            assert self.temporary and re.search(self.temporary, text), f"refused: {text}"
+        deadline = time.monotonic() + SETTLE_S
+        while True:
+            seen = look(self.server, self.ledger, whole)
+            wrong, missing = self.ledger.judge(seen)
+            assert not wrong, f"round {self.rounds}, {len(wrong)} things are wrong:\n" + "\n".join(wrong[:20])
+            if not missing:
+                break
+            assert time.monotonic() < deadline, f"round {self.rounds}: {len(missing)} acknowledged are missing: {missing[:10]}"
+            time.sleep(0.2)
+        self.ledger.settle(seen)
+
+    def report(self, what):
+        stored = sum(len(h.last) for h in self.ledger.history.values())
+        print(f"round {self.rounds}, {what}: {len(self.ledger.acked)} deliveries acknowledged, {len(self.ledger.removed)} deleted by POP3, "
+              f"{sum(self.ledger.counts.values())} operations, {len(self.ledger.refusals)} refused, {stored} messages, "
+              f"{time.monotonic() - self.started:.0f} s", flush=True)
+
+    def round(self, what, fault, whole=False):
+        """A whole round around fault(load), which returns when the server is dead."""
+        if not self.server.processes:
+            self.server.start()
+        load = self.load()
+        fault(load)
+        self.server.processes = []
+        self.finish(load)
+        self.server.environment = {}
+        self.server.start()
+        self.verify(whole)
+        self.report(what)
+
+    def enough(self, per_round):
+        """There was a load at all, of every kind."""
+        counts = self.ledger.counts
+        for what in ("lmtp", "smtp", "appe", "quit", "append", "store", "copy", "move", "expunge", "create", "rename", "delete"):
+            assert counts.get(what), f"no {what} was acknowledged: {counts} {self.ledger.ended}"
+        assert sum(counts.values()) > per_round * self.rounds, f"this was no load: {counts} {self.ledger.ended}"
+
+    def run(self, rounds):
+        """rounds(rig) does them; then all is compared whole once more and the server drains."""
+        try:
+            self.prepare()
+            rounds(self)
+            self.verify(whole=True)
+            self.server.stop()
+        except BaseException:
+            print(self.server.logs()[-12000:])
+            self.server.abandon()
+            raise
+        print(f"all there, once, unchanged: {self.ledger.counts}")
