@@ -573,6 +573,16 @@ static int open_dbi(struct lmdb_kv *kv)
     return mdb_txn_commit(txn);
 }
 
+/* LMDB writes the two meta pages of a new file without a flush. They are made durable before any other page is written,
+ * so that a power cut leaves either a store or a file without a row: see made_by_half. */
+static int create_env(struct lmdb_kv *kv, const char *path, unsigned flags)
+{
+    struct stat st;
+    bool fresh = !kv->read_only && fstat(kv->lock_fd, &st) == 0 && st.st_size == 0;
+    int rc = mdb_env_open(kv->env, path, flags, 0600);
+    return rc == MDB_SUCCESS && fresh ? mdb_env_sync(kv->env, 1) : rc;
+}
+
 static int open_env(struct lmdb_kv *kv, const struct kv_lmdb_config *cfg)
 {
     unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | (cfg->read_only ? MDB_RDONLY : 0);
@@ -582,13 +592,46 @@ static int open_env(struct lmdb_kv *kv, const struct kv_lmdb_config *cfg)
         rc = mdb_env_set_maxreaders(kv->env, cfg->readers_max == 0 ? READERS_MAX_DEFAULT : cfg->readers_max);
     }
     if (rc == MDB_SUCCESS) {
-        rc = mdb_env_open(kv->env, cfg->path, flags, 0600);
+        rc = create_env(kv, cfg->path, flags);
     }
     /* Slots of readers that died would keep pages from being reused for ever. */
     if (rc == MDB_SUCCESS) {
         rc = mdb_reader_check(kv->env, &dead);
     }
     return rc == MDB_SUCCESS ? open_dbi(kv) : rc;
+}
+
+static int make_env(struct lmdb_kv *kv, const struct kv_lmdb_config *cfg)
+{
+    int rc = mdb_env_create(&kv->env);
+    if (rc == MDB_SUCCESS) {
+        rc = open_env(kv, cfg);
+        if (rc != MDB_SUCCESS) {
+            mdb_env_close(kv->env);
+        }
+    }
+    return rc;
+}
+
+#define META_MAGIC UINT32_C(0xBEEFC0DE)
+#define META_MAGIC_AT 16 /* behind the page's header */
+
+/* Is the file, which is no store, what a power cut left of the making of one? Then it is not longer than the two meta
+ * pages, each of which is LMDB's or never arrived; it never held a row. */
+static bool made_by_half(const struct lmdb_kv *kv)
+{
+    struct stat st;
+    off_t page = (off_t)sysconf(_SC_PAGESIZE);
+    if (kv->read_only || fstat(kv->lock_fd, &st) != 0 || st.st_size > 2 * page) {
+        return false;
+    }
+    for (off_t at = META_MAGIC_AT; at < st.st_size; at += page) {
+        uint32_t magic = 0;
+        if (pread(kv->lock_fd, &magic, sizeof(magic), at) < 0 || (magic != 0 && magic != META_MAGIC)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 enum err kv_lmdb_open(const struct kv_lmdb_config *cfg, struct kv **out, struct buf *why)
@@ -608,12 +651,9 @@ enum err kv_lmdb_open(const struct kv_lmdb_config *cfg, struct kv **out, struct 
     kv->writer.base.ops = &lmdb_ops;
     kv->writer.base.kv = &kv->base;
     kv->writer.write = true;
-    int rc = mdb_env_create(&kv->env);
-    if (rc == MDB_SUCCESS) {
-        rc = open_env(kv, cfg);
-        if (rc != MDB_SUCCESS) {
-            mdb_env_close(kv->env);
-        }
+    int rc = make_env(kv, cfg);
+    if (rc == MDB_INVALID && made_by_half(kv) && ftruncate(kv->lock_fd, 0) == 0) {
+        rc = make_env(kv, cfg);
     }
     if (rc != MDB_SUCCESS) {
         e = refuse(why, open_error(rc), cfg->path, "cannot open as a volume", mdb_strerror(rc));

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <string>
@@ -13,9 +14,9 @@
 
 struct TempDir {
     std::string path;
-    TempDir()
+    explicit TempDir(const std::filesystem::path &where = std::filesystem::temp_directory_path())
     {
-        std::string name = (std::filesystem::temp_directory_path() / "pb-kv-XXXXXX").string();
+        std::string name = (where / "pb-kv-XXXXXX").string();
         path = mkdtemp(name.data());
     }
     ~TempDir()
@@ -28,6 +29,13 @@ struct TempDir {
     std::string file() const
     {
         return path + "/volume.mdb";
+    }
+};
+
+/* In memory where there is some: for tests whose disk is simulated anyway, since real flushes are slow. */
+struct QuickDir : TempDir {
+    QuickDir() : TempDir(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::temp_directory_path())
+    {
     }
 };
 

@@ -1,0 +1,149 @@
+/* The power goes at every write and flush of a store, and any choice of the unsynced sectors may have arrived: what was
+ * committed is there, what was not is there as a whole or not at all, and the store opens. */
+#include <fstream>
+
+#include "disk_sim.h"
+#include "kv_fixture.h"
+
+namespace
+{
+
+using Rows = std::map<std::string, std::string>;
+
+constexpr int COMMITS = 16;
+constexpr int CHOICES = 3; /* of what arrived, for each moment */
+constexpr uint64_t MAP_BYTES = 64 << 20;
+
+/* How many events there had been when so many commits were acknowledged, and what the store held then. */
+struct Mark {
+    size_t events;
+    Rows rows;
+};
+
+std::string random_key(std::mt19937_64 &rng)
+{
+    return "key" + std::to_string(rng() % 60);
+}
+
+/* Some rows more, some changed, some gone; values up to several pages. */
+enum err commit_some(struct kv *kv, std::mt19937_64 &rng, Rows *io_rows)
+{
+    struct kv_txn *t;
+    EXPECT_EQ(kv_begin(kv, true, &t), OK);
+    for (uint64_t n = 1 + rng() % 8; n > 0; n--) {
+        std::string key = random_key(rng);
+        if (rng() % 4 == 0) {
+            enum err e = kv_del(t, str(key));
+            EXPECT_TRUE(e == OK || e == ERR_NOTFOUND);
+            io_rows->erase(key);
+        } else {
+            std::string value(rng() % (rng() % 5 == 0 ? 20000 : 900), static_cast<char>('a' + rng() % 26));
+            EXPECT_EQ(kv_put(t, str(key), str(value)), OK);
+            (*io_rows)[key] = value;
+        }
+    }
+    return kv_commit(t);
+}
+
+Rows rows_of(struct kv *kv)
+{
+    struct kv_txn *t;
+    struct kv_cursor *c;
+    struct slice k;
+    struct slice v;
+    Rows out;
+    EXPECT_EQ(kv_begin(kv, false, &t), OK);
+    EXPECT_EQ(kv_cursor_open(t, &c), OK);
+    for (enum err e = kv_cursor_seek(c, str("k"), &k, &v); e == OK; e = kv_cursor_next(c, &k, &v)) {
+        out[text(k)] = text(v);
+    }
+    kv_cursor_close(c);
+    kv_abort(t);
+    return out;
+}
+
+class PowerCut : public testing::Test
+{
+  protected:
+    void TearDown() override
+    {
+        disk::record = nullptr;
+    }
+    /* A store from its creation on. */
+    void live()
+    {
+        QuickDir dir;
+        struct kv *kv = nullptr;
+        Rows rows;
+        disk::record = &events;
+        ASSERT_EQ(open_lmdb(dir.file(), &kv, MAP_BYTES), OK);
+        marks.push_back({events.size(), rows});
+        for (int i = 0; i < COMMITS; i++) {
+            ASSERT_EQ(commit_some(kv, rng, &rows), OK);
+            marks.push_back({events.size(), rows});
+        }
+        disk::record = nullptr;
+        kv_close(kv);
+    }
+    /* After `n` events the commits up to the result are acknowledged; -1: the store is not yet open. */
+    int acked_at(size_t n) const
+    {
+        int i = -1;
+        while (i + 1 < static_cast<int>(marks.size()) && marks[static_cast<size_t>(i + 1)].events <= n) {
+            i++;
+        }
+        return i;
+    }
+    void expect_recovers(const std::string &image, size_t n)
+    {
+        QuickDir dir;
+        struct kv *kv = nullptr;
+        std::string why;
+        std::ofstream(dir.file(), std::ios::binary) << image;
+        ASSERT_EQ(open_lmdb(dir.file(), &kv, MAP_BYTES, false, &why), OK) << "event " << n << ": " << why;
+        Rows got = rows_of(kv);
+        int acked = acked_at(n);
+        size_t next = static_cast<size_t>(acked + 1);
+        bool before = got == (acked < 0 ? Rows() : marks[static_cast<size_t>(acked)].rows);
+        bool after = next < marks.size() && got == marks[next].rows;
+        EXPECT_TRUE(before || after) << "event " << n << ", commit " << acked << ": " << got.size() << " rows";
+        Rows rows = got;
+        EXPECT_EQ(commit_some(kv, rng, &rows), OK);
+        EXPECT_EQ(rows_of(kv), rows);
+        kv_close(kv);
+    }
+    /* The power goes at each of the first `moments` events, with so many choices of what arrived. */
+    void cut_at_each(size_t moments, int choices)
+    {
+        disk::Platter platter("");
+        for (size_t n = 0; n <= moments && !HasFailure(); n++) {
+            const disk::Event *under_way = n < events.size() ? &events[n] : nullptr;
+            expect_recovers(platter.cut(nullptr, 0, rng), n); /* nothing that was not flushed */
+            for (int i = 0; i < choices; i++) {
+                expect_recovers(platter.cut(under_way, 0.25 * static_cast<double>(i % 5), rng), n);
+            }
+            if (under_way != nullptr) {
+                platter.take(*under_way);
+            }
+        }
+    }
+    std::mt19937_64 rng{20261129};
+    std::vector<disk::Event> events;
+    std::vector<Mark> marks;
+};
+
+TEST_F(PowerCut, AtAnyMomentLeavesTheLastCommitOrTheOneUnderWay)
+{
+    live();
+    ASSERT_GT(events.size(), size_t{3 * COMMITS});
+    cut_at_each(events.size(), CHOICES);
+}
+
+/* LMDB writes its first two pages without a flush: what arrived of them made no store that opened ever again. */
+TEST_F(PowerCut, WhileAStoreIsMadeLeavesOneThatOpens)
+{
+    live();
+    cut_at_each(marks[2].events, 5 * CHOICES);
+}
+
+} // namespace
