@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import signal
+import smtplib
 import stat
 import subprocess
 import termios
@@ -307,6 +308,24 @@ class Configuration(case.unittest.TestCase):
             second = subprocess.run([pillarbox.binary(), "config", "--config", f.name], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                     text=True, timeout=60)
         self.assertEqual(second.stdout, first.stdout, second.stderr)
+
+
+class ClosedStreams(case.unittest.TestCase):
+    def test_a_closed_stderr_leaves_the_store_alone(self):
+        """The store was opened as file 2 and took the log's lines."""
+        server = pillarbox.Server(split=False)
+        server.wrapper = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+        try:
+            server.start()
+            server.add_domain()
+            user = server.add_user("alice")
+            with smtplib.LMTP("127.0.0.1", server.ports["lmtp"]) as c:
+                self.assertEqual(c.sendmail("sender@example.test", [user], mail.made(1)), {})
+            self.assertEqual(server.processes[0].terminate(), 0)
+            code, text = server.check()
+            self.assertEqual(code, 0, text)
+        finally:
+            server.abandon()
 
 
 class Drain(case.ServerCase):
