@@ -38,7 +38,7 @@ def binary():
     return os.environ.get("PB_BIN") or os.path.join(ROOT, "build", "asan", "program", "pillarbox")
 
 
-def _die_with_parent():
+def die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -59,7 +59,7 @@ class Process:
         self.log_start = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder,
-                                            preexec_fn=_die_with_parent, env=env)
+                                            preexec_fn=die_with_parent, env=env)
         self.pid = self.process.pid
 
     def log(self):
