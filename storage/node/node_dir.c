@@ -133,6 +133,12 @@ static enum err identity_make(const char *path, uint32_t shards, struct node_ide
         e = dir_sync(path);
     }
     if (e == OK) {
+        e = path_join(fresh, path, "..");
+    }
+    if (e == OK) {
+        e = dir_sync(fresh); /* the folder's own name, which may be as new */
+    }
+    if (e == OK) {
         *out = id;
     }
     return e;

@@ -2,11 +2,27 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <string>
+
+namespace
+{
+std::set<ino_t> synced; /* what fsync was called for */
+}
+
+extern "C" int fsync(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0) {
+        synced.insert(st.st_ino);
+    }
+    return static_cast<int>(syscall(SYS_fsync, fd));
+}
 
 namespace
 {
@@ -43,6 +59,20 @@ class NodeDir : public ::testing::Test
     }
 };
 } // namespace
+
+/* Its own name lies in its parent: without a flush there a power cut could take the whole directory. */
+TEST_F(NodeDir, ThatIsMadeIsFlushedAndSoIsItsNameInTheParent)
+{
+    struct node_identity id;
+    struct stat parent;
+    struct stat own;
+    synced.clear();
+    ASSERT_EQ(node_dir_open(dir.c_str(), 7, &id, &why), OK) << reason();
+    ASSERT_EQ(stat((dir + "/..").c_str(), &parent), 0);
+    ASSERT_EQ(stat(dir.c_str(), &own), 0);
+    EXPECT_EQ(synced.count(own.st_ino), 1u);
+    EXPECT_EQ(synced.count(parent.st_ino), 1u);
+}
 
 TEST_F(NodeDir, IsMadeOnceAndFoundAgain)
 {
