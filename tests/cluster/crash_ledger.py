@@ -108,7 +108,8 @@ class Ledger:
                 quit_now = args[0], args[1]
             elif what == "quit-ok":
                 self.removed |= {(m, quit_now[0]) for m in quit_now[1]}
-                self._count("quit")
+                if quit_now[1]:
+                    self._count("quit")
                 quit_now = None
             elif what == "quit-no":
                 self.refusals.append(args[1])

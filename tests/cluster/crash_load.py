@@ -126,6 +126,8 @@ def pop_client(ports, _name, journal, _tree, rng):
             time.sleep(REFUSED_PAUSE_S)
             continue
         markers = pop_mark(c, rng)
+        if not markers:
+            time.sleep(REFUSED_PAUSE_S)
         how = rng.random()
         if how < 0.1:
             c.close()  # deletes nothing
@@ -309,6 +311,20 @@ class Load:
         for p, path in self.work:
             open(path, "w").close()
             p.start()
+
+    def acknowledged(self):
+        """How many changes so far, by the journals of the running clients."""
+        return self._count(('["acked"', '["done"', '["quit-ok"'))
+
+    def refused(self):
+        return self._count(('["refused"', '["no"', '["quit-no"'))
+
+    def _count(self, beginnings):
+        n = 0
+        for _, path in self.work:
+            with open(path) as f:
+                n += sum(line.startswith(beginnings) for line in f)
+        return n
 
     def finish(self, ledger):
         """The server is gone, so the clients end; their journals are read."""

@@ -19,8 +19,6 @@ REACH_S = 20
 PASSAGES = {"start.before": 1, "start.after": 1, "stage.after": 25, "upkeep.after": 40, "commit.before": 200, "commit.after": 200,
             "handoff.before": 30, "handoff.after": 30}
 PASSAGES_MAX = 400
-# How each protocol says "later".
-TEMPORARY = re.compile(r"^(4\d\d[ -]4\.|\[(UNAVAILABLE|LIMIT)\]|-ERR \[(SYS/TEMP|IN-USE)\])")
 
 
 def places():
@@ -73,7 +71,7 @@ def error_round(rig, name):
 
 def main(rounds):
     def faults(rig):
-        rig.temporary = TEMPORARY
+        rig.may_refuse = True
         todo = [(kill_round, name) for name, _ in places()] + [(error_round, name) for name, may_fail in places() if may_fail]
         rig.rng.shuffle(todo)
         for i in range(rounds or len(todo)):

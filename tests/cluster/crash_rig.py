@@ -16,6 +16,8 @@ from crash_tree import Seen
 from wire import Imap
 
 SETTLE_S = 30
+# How each protocol says "later".
+TEMPORARY = re.compile(r"^(4\d\d[ -]4\.|\[UNAVAILABLE\]|-ERR \[SYS/TEMP\])")
 EMPTY = re.compile(rb"\* 0 EXISTS")
 
 
@@ -91,7 +93,7 @@ class Rig:
         self.ledger = Ledger(USERS, TREE_USERS)
         self.server = pillarbox.Server({"log_level": "warn", **(settings or {})}, program=self.program)
         self.rounds = 0
-        self.temporary = None  # what a refusal must look like; None: there is no reason to refuse
+        self.may_refuse = False  # temporarily: a fault is one that the server survives
         self.started = time.monotonic()
 
     def prepare(self):
@@ -126,7 +128,7 @@ class Rig:
     def verify(self, whole=False):
         """The server runs again: waits until all that was acknowledged is there; raises for anything wrong."""
         for text in self.ledger.refusals:
-            assert self.temporary and re.search(self.temporary, text), f"refused: {text}"
+            assert self.may_refuse and TEMPORARY.search(text), f"refused: {text}"
         deadline = time.monotonic() + SETTLE_S
         while True:
             seen = look(self.server, self.ledger, whole)
@@ -144,7 +146,7 @@ class Rig:
               f"{sum(self.ledger.counts.values())} operations, {len(self.ledger.refusals)} refused, {stored} messages, "
               f"{time.monotonic() - self.started:.0f} s", flush=True)
 
-    def round(self, what, fault, whole=False):
+    def round(self, what, fault, restart=None):
         """A whole round around fault(load), which returns when the server is dead."""
         if not self.server.processes:
             self.server.start()
@@ -152,9 +154,9 @@ class Rig:
         fault(load)
         self.server.processes = []
         self.finish(load)
-        self.server.environment = {}
-        self.server.start()
-        self.verify(whole)
+        self.server.environment, self.server.wrapper = {}, []
+        (restart or self.server.start)()
+        self.verify()
         self.report(what)
 
     def enough(self, per_round):
