@@ -16,7 +16,7 @@ def main(rounds):
             rig.server.kill9()
         for _ in range(rounds):
             rig.round("kill -9", fault)
-        rig.enough(100)
+        rig.enough(40, rare=rounds >= ROUNDS)
     Rig().run(kills)
 
 

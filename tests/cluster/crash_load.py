@@ -150,10 +150,10 @@ def choose(tree, rng, marker):
     names = sorted(tree.boxes)
     full = [n for n in names if tree.boxes[n].messages]
     total = sum(len(b.messages) for b in tree.boxes.values())
-    kinds = {"create": 4 if len(names) < 8 else 0, "append": 20 if names else 0, "store": 20 if full else 0,
+    kinds = {"create": 6 if len(names) < 8 else 0, "append": 20 if names else 0, "store": 20 if full else 0,
              "copy": 8 if full and total < TREE_MESSAGES_MAX else 0, "move": 10 if full else 0,
-             "expunge": (30 if total > TREE_MESSAGES_MAX else 6) if full else 0, "rename": 3 if names else 0,
-             "delete": 2 if len(names) > 3 else 0}
+             "expunge": (30 if total > TREE_MESSAGES_MAX else 6) if full else 0, "rename": 4 if names else 0,
+             "delete": 4 if len(names) > 3 else 0}
     kind = rng.choices(list(kinds), list(kinds.values()))[0]
     box = rng.choice(full if kind in ("store", "copy", "move", "expunge") else names or [""])
     op = {"op": kind, "box": box}

@@ -18,7 +18,7 @@ REACH_S = 20
 # Which passage: places that are passed less often than once an entry.
 PASSAGES = {"start.before": 1, "start.after": 1, "stage.after": 25, "upkeep.after": 40, "commit.before": 200, "commit.after": 200,
             "handoff.before": 30, "handoff.after": 30}
-PASSAGES_MAX = 400
+PASSAGES_MAX = 250
 
 
 def places():
@@ -77,7 +77,7 @@ def main(rounds):
         for i in range(rounds or len(todo)):
             run, name = todo[i % len(todo)]
             run(rig, name)
-        rig.enough(20)
+        rig.enough(20, rare=not rounds)
     Rig().run(faults)
 
 
