@@ -8,6 +8,8 @@ a look at the server ({(user, mailbox): Seen}). Nothing here talks to a server: 
     ["acked", MARKER, [USER...]]            250, OK
     ["refused", MARKER, [USER...], TEXT]    any other answer
     ["told", MARKER, USER, VALIDITY, UID]   APPENDUID
+    ["flag", USER, VALIDITY, UID, FLAGS]    a STORE of FLAGS to a message of INBOX begins
+    ["flagged", USER, VALIDITY, UID], ["unflagged", USER, VALIDITY, UID, TEXT]
     ["quit", USER, [MARKER...]]             POP3 QUIT begins with these marked
     ["quit-ok", USER], ["quit-no", USER, TEXT]
     ["do", USER, OP], ["done", USER, RESULT], ["no", USER, TEXT]    an operation on folders, crash_tree.py
@@ -84,6 +86,7 @@ class Ledger:
         self.acked = set()   # (marker, user)
         self.refused = {}    # (marker, user) -> text
         self.told = {}       # (user, validity, uid) -> marker
+        self.flags = {}      # (user, validity, uid) -> flags that may be there: as acknowledged, then as under way
         self.removed = set()  # (marker, user), by a QUIT that was answered or found done
         self.quits = []      # (user, markers): QUITs without an answer
         self.trees = {u: Tree() for u in tree_users}
@@ -138,6 +141,17 @@ class Ledger:
         if self.told.setdefault((user, validity, uid), marker) != marker:
             self.problems.append(f"APPENDUID {uid} of {user} for {marker} and for {self.told[user, validity, uid]}")
 
+    def _flag(self, user, validity, uid, flags):
+        self.flags.setdefault((user, validity, uid), [frozenset()]).append(frozenset(flags))
+
+    def _flagged(self, user, validity, uid):
+        del self.flags[user, validity, uid][:-1]
+        self._count("flag")
+
+    def _unflagged(self, user, validity, uid, text):
+        self.flags[user, validity, uid].pop()
+        self.refusals.append(text)
+
     def _do(self, user, op):
         self.pending[user] = op
 
@@ -182,7 +196,7 @@ class Ledger:
         for user in self.users:
             if (user, "INBOX") not in look:
                 wrong.append(f"{user} has no INBOX")
-        wrong += [*self._mail(count), *self._told_uids(look), *self._quits(count)]
+        wrong += [*self._mail(count), *self._told_uids(look), *self._stored(look), *self._quits(count)]
         for user in self.trees:
             wrong += self._tree(user, look)
         in_doubt = {(m, user) for user, markers in self.quits for m in markers}
@@ -218,6 +232,12 @@ class Ledger:
             elif uid not in seen.rows and uid < seen.uidnext and any(r[0] == marker for r in seen.rows.values()):
                 yield f"{user} INBOX: {marker} is not at UID {uid} as APPENDUID said"
 
+    def _stored(self, look):
+        for (user, validity, uid), allowed in self.flags.items():
+            seen = look.get((user, "INBOX"))
+            if seen and seen.validity == validity and uid in seen.rows and seen.rows[uid][1] not in allowed:
+                yield f"{user} INBOX: UID {uid} has {sorted(seen.rows[uid][1])}, not {' or '.join(str(sorted(f)) for f in allowed)}"
+
     def _quits(self, count):
         for user, markers in self.quits:
             there = [m for m in markers if (m, user) in count]
@@ -238,6 +258,10 @@ class Ledger:
         for user, markers in self.quits:
             self.removed |= {(m, user) for m in markers if (m, user) not in count}
         self.quits = []
+        for (user, validity, uid), allowed in self.flags.items():
+            seen = look[user, "INBOX"]
+            if seen.validity == validity and uid in seen.rows:
+                allowed[:] = [seen.rows[uid][1]]
         for user, tree in self.trees.items():
             seen = {box: s for (u, box), s in look.items() if u == user and box != "INBOX"}
             if tree.difference(seen):

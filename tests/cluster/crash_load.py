@@ -76,10 +76,22 @@ def deliver_client(listener, verb):
     return run
 
 
-def append_client(ports, name, journal, _tree, _rng):
-    user = USERS[0]
+def flag(c, journal, user, validity, uid, rng):
+    flags = sorted(rng.sample(FLAGS, rng.randint(0, 2)))
+    journal("flag", user, validity, uid, flags)
+    status, text, _ = c.ask(f"UID STORE {uid} FLAGS ({' '.join(flags)})")
+    if status == "OK":
+        journal("flagged", user, validity, uid)
+    else:
+        journal("unflagged", user, validity, uid, text)
+
+
+def append_client(ports, name, journal, _tree, rng):
+    """Appends to an INBOX where deliveries arrive too, and sets flags there."""
+    user, held = USERS[0], []
     c = Imap(ports["imap"])
     c.login(address(user), password(user))
+    c.must("SELECT INBOX")
     for i in range(OPERATIONS_MAX):
         marker = f"{name}.{i}"
         octets = message(marker)
@@ -89,9 +101,12 @@ def append_client(ports, name, journal, _tree, _rng):
             journal("refused", marker, [user], text)
             time.sleep(REFUSED_PAUSE_S)
             continue
-        validity, uid = re.search(r"APPENDUID (\d+) (\d+)", text).groups()
+        validity, uid = map(int, re.search(r"APPENDUID (\d+) (\d+)", text).groups())
         journal("acked", marker, [user])
-        journal("told", marker, user, int(validity), int(uid))
+        journal("told", marker, user, validity, uid)
+        if i % 2 == 0:
+            held.append(uid)
+            flag(c, journal, user, validity, rng.choice(held[-20:]), rng)
 
 
 # --- POP3 ---

@@ -162,7 +162,7 @@ class Rig:
     def enough(self, per_round, rare=False):
         """There was a load at all, of every kind (rare: also of what a few rounds may do without)."""
         counts = self.ledger.counts
-        kinds = ["lmtp", "smtp", "appe", "quit", "append", "store"]
+        kinds = ["lmtp", "smtp", "appe", "flag", "quit", "append", "store"]
         for what in kinds + (["copy", "move", "expunge", "create", "rename", "delete"] if rare else []):
             assert counts.get(what), f"no {what} was acknowledged: {counts} {self.ledger.ended}"
         assert sum(counts.values()) > per_round * self.rounds, f"this was no load: {counts} {self.ledger.ended}"

@@ -176,6 +176,17 @@ class Checker(unittest.TestCase):
         self.rows(box="A")[1] = row("tree.0", NONE, 5)
         self.wrong("UID 1 is tree.0 (), not tree.0 (\\Seen)")
 
+    def test_flags_of_an_inbox_are_as_acknowledged_or_as_under_way(self):
+        stored = [["flag", "ann", 7, 2, ["\\Seen"]], ["flagged", "ann", 7, 2], ["flag", "ann", 7, 2, ["\\Draft"]]]
+        self.wrong("UID 2 has [], not ['\\\\Seen'] or ['\\\\Draft']", events=EVENTS + stored)
+        for right in (SEEN, frozenset({"\\Draft"})):
+            self.look["ann", "INBOX"].highest = self.look["ann", "INBOX"].highest + 1
+            self.rows()[2] = row("appe.1", right, self.look["ann", "INBOX"].highest)
+            self.assertEqual(self.ledger.judge(self.look), ([], []))
+        self.ledger.settle(self.look)
+        self.rows()[2] = row("appe.1", SEEN, 9)
+        self.still_wrong("not ['\\\\Draft']")
+
     def test_a_folder_too_few_or_too_many(self):
         b = self.look.pop(("ann", "B"))
         self.wrong("mailboxes are ['A'], not ['A', 'B']")
