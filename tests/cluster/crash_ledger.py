@@ -115,8 +115,7 @@ class Ledger:
                     self._count("quit")
                 quit_now = None
             elif what == "quit-no":
-                self.refusals.append(args[1])
-                self.quits.append(quit_now)
+                self.refusals.append(args[1])  # nothing is deleted: the next QUIT may have the same marked
                 quit_now = None
             else:
                 getattr(self, "_" + what)(*args)

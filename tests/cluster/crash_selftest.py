@@ -83,6 +83,13 @@ class Checker(unittest.TestCase):
         self.rows("bob")[2] = row("smtp.2", modseq=2)
         self.still_wrong("deleted by POP3")
 
+    def test_a_refused_quit_deleted_nothing(self):
+        events = EVENTS + [["quit-no", "bob", "-ERR [SYS/TEMP] full"], ["quit", "bob", ["smtp.3"]], ["quit-ok", "bob"]]
+        del self.rows("bob")[3]
+        self.right(events=events)
+        del self.rows("bob")[2]
+        self.assertEqual(self.ledger.judge(self.look), ([], [("smtp.2", "bob")]))
+
     def test_an_operation_under_way_may_have_happened_or_not(self):
         self.right(more=[MOVE])
         self.look["ann", "A"].rows.pop(1)
