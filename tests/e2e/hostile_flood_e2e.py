@@ -88,16 +88,16 @@ class FewFiles(case.ServerCase):
     @classmethod
     def setUpClass(cls):
         hostile.raise_files()
-        usual = pillarbox._die_with_parent
+        usual = pillarbox.die_with_parent
 
         def limited():
             usual()
             resource.setrlimit(resource.RLIMIT_NOFILE, (400, cls.files))
-        pillarbox._die_with_parent = limited
+        pillarbox.die_with_parent = limited
         try:
             super().setUpClass()
         finally:
-            pillarbox._die_with_parent = usual
+            pillarbox.die_with_parent = usual
 
     def test_the_soft_limit_is_raised_and_what_does_not_fit_is_refused_with_words(self):
         room = self.files - 512
