@@ -1,8 +1,10 @@
 /* The bytes of a section: from the record's cached header fields when they have them, otherwise by ranges from storage,
  * one chunk in memory at a time; the client's socket gives the back-pressure. */
+#include "frontend/imap/imap_fetch.h"
 #include "frontend/imap/imap_section.h"
 #include "frontend/imap/imap_session.h"
 #include "proto/base/log.h"
+#include "proto/rpc/flags.h"
 
 #define CHUNK_BYTES ((uint32_t)128 * 1024)
 /* A header block is read whole to pick fields from it; what lies beyond is not looked at. */
@@ -144,6 +146,20 @@ static enum err fields(struct imap_fetch_run *run, const struct imap_fetch_arg *
     return e;
 }
 
+/* The usual header fields of a list: what the records keep of them came with the page. */
+static enum err kept_fields(struct imap_fetch_run *run, const struct imap_fetch_arg *arg, const struct imap_row *row)
+{
+    const struct imap_section *sec = arg->section;
+    struct buf picked;
+    buf_init(&picked, (size_t)HEADER_BYTES_MAX + 4);
+    enum err e = msg_headers_select(row->headers, sec->names, sec->n_names, false, &picked);
+    if (e == OK) {
+        out_selected(run, arg, buf_slice(&picked));
+    }
+    buf_fini(&picked);
+    return e;
+}
+
 static enum err format_by_record(struct imap_fetch_run *run, const struct imap_fetch_arg *arg,
                                  const struct imap_row *row)
 {
@@ -163,13 +179,59 @@ static enum err format_by_record(struct imap_fetch_run *run, const struct imap_f
     return OK;
 }
 
+/* A message whose record does not keep all of its header fields: the page came without the record. */
+static enum err format_by_own_record(struct imap_fetch_run *run, const struct imap_fetch_arg *arg,
+                                     const struct imap_row *row)
+{
+    struct arena arena;
+    struct backend_reply reply = {.message = NULL};
+    struct imap_page page;
+    struct imap_row own = *row;
+    struct uidset one;
+    Pb__ReadFetch req = PB__READ_FETCH__INIT;
+    arena_init(&arena, IMAP_ARENA_BYTES_MAX);
+    uidset_init(&one);
+    req.account = run->s->account.id.v;
+    req.mailbox = run->view->mailbox.v;
+    req.columns = FETCH_COL_RECORD;
+    enum err e = uidset_add(&one, row->uid);
+    if (e == OK) {
+        e = imap_put_uids(&one, &arena, &req.uids);
+    }
+    if (e == OK) {
+        e = imap_call(run->s, METHOD_FETCH, &req.base, &arena, &reply);
+    }
+    if (e == OK) {
+        const Pb__ReadFetchResult *r = (const Pb__ReadFetchResult *)reply.message;
+        e = r->rows == 1 ? imap_page_init(&page, r, reply.attach, req.columns) : ERR_EXPUNGED;
+    }
+    if (e == OK) {
+        e = imap_page_row(&page, 0, &own);
+    }
+    if (e == OK) {
+        e = format_by_record(run, arg, &own);
+    }
+    uidset_fini(&one);
+    backend_reply_fini(&reply);
+    arena_fini(&arena);
+    return e;
+}
+
+static enum err format_section(struct imap_fetch_run *run, const struct imap_fetch_arg *arg, const struct imap_row *row)
+{
+    if (row->record.n > 0) {
+        return format_by_record(run, arg, row);
+    }
+    return row->headers.n > 0 ? kept_fields(run, arg, row) : format_by_own_record(run, arg, row);
+}
+
 void imap_section_format(struct imap_fetch_run *run, const struct imap_fetch_arg *arg, const struct imap_row *row)
 {
     if (arg->section->n_part == 0 && arg->section->kind == IMAP_SECTION_ALL) {
         stream_range(run, arg, row, imap_section_clip(arg->section, (struct imap_byte_range){0, row->size}));
         return;
     }
-    enum err e = format_by_record(run, arg, row);
+    enum err e = format_section(run, arg, row);
     if (e == OK) {
         return;
     }

@@ -4,7 +4,8 @@
 #include "frontend/imap/imap_sync.h"
 #include "proto/rpc/flags.h"
 
-#define PAGE_BYTES ((uint32_t)128 * 1024)
+/* A call costs several changes of threads, so pages are what a frame of RPC takes. */
+#define PAGE_BYTES ((uint32_t)240 * 1024)
 /* Runs of a request's UID set: with at most 10 bytes each it stays well below the frame limit of RPC (256 KiB). */
 #define RUNS_PER_REQUEST 16384
 
@@ -151,6 +152,9 @@ static enum err fetch_piece(struct imap_fetch_run *run, const struct imap_fetch 
     req.account = run->s->account.id.v;
     req.mailbox = run->view->mailbox.v;
     req.columns = f->columns | (f->sets_seen ? FETCH_COL_FLAGS | FETCH_COL_MODSEQ : 0);
+    if ((req.columns & FETCH_COL_RECORD) != 0) {
+        req.columns &= ~FETCH_COL_HEADERS; /* the record has them */
+    }
     req.changed_since = f->changed_since;
     req.max_bytes = PAGE_BYTES;
     enum err e = imap_put_uids(piece, &set_arena, &req.uids);

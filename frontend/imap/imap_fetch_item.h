@@ -32,6 +32,7 @@ struct imap_row {
     struct slice envelope;
     struct slice body;
     struct slice bodystructure;
+    struct slice headers; /* empty when the record does not keep all of them */
     struct slice record;
 };
 

@@ -8,6 +8,7 @@ static const struct {
     {FETCH_COL_ENVELOPE, offsetof(struct imap_row, envelope)},
     {FETCH_COL_BODY, offsetof(struct imap_row, body)},
     {FETCH_COL_BODYSTRUCTURE, offsetof(struct imap_row, bodystructure)},
+    {FETCH_COL_HEADERS, offsetof(struct imap_row, headers)},
     {FETCH_COL_RECORD, offsetof(struct imap_row, record)},
 };
 #define N_TEXTS (sizeof(texts) / sizeof(texts[0]))

@@ -110,6 +110,16 @@ enum err msg_headers_select(struct slice header_block, const struct slice *names
     return e;
 }
 
+bool msg_headers_kept(const struct slice *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (msg_field_find(names[i]) == MSG_FIELD_OTHER) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool msg_headers_cached(const struct msg_record *r, const struct slice *names, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

@@ -102,6 +102,8 @@ MUST_CHECK enum err msg_part_find(const struct msg_record *r, const uint32_t *nu
 /* True when every header named (case-insensitively) is one of the cached set: then msg_headers_select on record.headers
  * answers BODY[HEADER.FIELDS (...)] without the body. The record says itself if a cached field was cut (then this is
  * false). */
+/* Whether all of these are names that records keep the fields of. */
+bool msg_headers_kept(const struct slice *names, size_t n);
 bool msg_headers_cached(const struct msg_record *r, const struct slice *names, size_t n);
 /* Copies from a raw header block the fields whose names are listed (or, with not_listed, all others), in order,
  * unchanged, and a final CRLF empty line. RFC 3501, 6.4.5 HEADER.FIELDS. */

@@ -37,7 +37,7 @@
 #define FETCH_COL_ENVELOPE (1u << 6)
 #define FETCH_COL_BODY (1u << 7)
 #define FETCH_COL_BODYSTRUCTURE (1u << 8)
-#define FETCH_COL_HEADERS (1u << 9) /* cached header lines */
+#define FETCH_COL_HEADERS (1u << 9) /* cached header lines; empty when one of them did not fit: see the record */
 #define FETCH_COL_RECORD (1u << 10) /* the whole message record: part tables */
 #define FETCH_COL_TEXT_MASK                                                                                            \
     (FETCH_COL_ENVELOPE | FETCH_COL_BODY | FETCH_COL_BODYSTRUCTURE | FETCH_COL_HEADERS | FETCH_COL_RECORD)

@@ -80,7 +80,7 @@ static size_t texts_of(uint32_t columns, const struct msg_record *m, struct slic
         out[n++] = m->bodystructure;
     }
     if ((columns & FETCH_COL_HEADERS) != 0) {
-        out[n++] = m->headers;
+        out[n++] = m->headers_cut == 0 ? m->headers : slice_str("");
     }
     if ((columns & FETCH_COL_RECORD) != 0) {
         out[n++] = record;

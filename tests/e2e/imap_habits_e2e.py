@@ -222,6 +222,35 @@ class Fetch(Habits):
                 elif want is not None:
                     self.assertTrue(row.endswith(b"] {%d}\r\n%s)" % (len(want), want)), row)
 
+    def test_header_fields_are_the_same_whatever_the_records_keep_of_them(self):
+        c = self.append_kinds()
+        for item in ("HEADER.FIELDS (SUBJECT TO)", "HEADER.FIELDS (to)", "HEADER.FIELDS (SUBJECT X-Own)",
+                     "HEADER.FIELDS.NOT (X-Own)"):
+            for extra in ("", " BODY.PEEK[HEADER]"):
+                got = c.must(f"FETCH 1:3 (BODY.PEEK[{item}]{extra})")
+                self.assertEqual(len(got), 3)
+                for row, header in zip(got, self.kinds):
+                    self.assertIn(self.picked(item, header), row, item)
+
+    def append_kinds(self):
+        """A usual header, one whose To no record keeps, one with no field that records know."""
+        c = self.wire_imap(self.user)
+        many = b",\r\n\t".join(b"user%05d@example.test" % i for i in range(3000))
+        self.kinds = [b"Subject: usual\r\nX-Own: 1\r\nTo: a@example.test\r\n",
+                      b"To: " + many + b"\r\nSubject: many\r\nX-Own: 2\r\n",
+                      b"X-Own: 3\r\nX-Other: 4\r\n"]
+        for header in self.kinds:
+            self.assertEqual(self.append(c, header + b"\r\nbody\r\n")[0], "OK")
+        c.must("SELECT INBOX")
+        return c
+
+    def picked(self, item, header):
+        names = [n.lower().encode() for n in item[item.index("(") + 1:-1].split()]
+        fields = re.findall(rb"[^\s:]+:.*?\r\n(?![ \t])", header, re.S)
+        wanted = [f for f in fields if (f.split(b":")[0].lower() in names) != ("NOT" in item)]
+        text = b"".join(wanted) + b"\r\n"
+        return b"{%d}\r\n" % len(text) + text
+
     def test_partial_fetches_end_where_the_message_ends(self):
         c = self.wire_imap(self.user)
         self.append(c)
