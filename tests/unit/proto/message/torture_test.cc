@@ -1,6 +1,6 @@
 #include "tests/unit/proto/message/grammar.h"
 
-#include <chrono>
+#include <time.h>
 
 namespace
 {
@@ -14,10 +14,9 @@ std::string parse_bounded(const std::string &m, double seconds_max = 2.0)
     for (size_t at = 16384; at < m.size(); at += 16384) {
         cuts.push_back(at);
     }
-    auto from = std::chrono::steady_clock::now();
+    clock_t from = clock(); /* the processor's time: the machine may be busy with other things */
     std::string bytes = parse_at(m, cuts);
-    std::chrono::duration<double> took = std::chrono::steady_clock::now() - from;
-    EXPECT_LT(took.count(), seconds_max);
+    EXPECT_LT(static_cast<double>(clock() - from) / CLOCKS_PER_SEC, seconds_max);
     EXPECT_LE(bytes.size(), record_max);
     expect_sound(bytes, m.size());
     return bytes;

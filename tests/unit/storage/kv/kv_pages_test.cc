@@ -243,15 +243,20 @@ TEST_F(KvPages, KeysOutOfOrderAreFound)
 /* Flips one to four bits, mostly where the structure is; LMDB must be able to walk what has no findings. */
 TEST_F(KvPages, WhatItFindsNothingWrongWithCanBeWalked)
 {
+#ifdef PB_SANITIZE_thread
+    const int rounds = 30; /* one thread: that build only makes it slow */
+#else
+    const int rounds = 200;
+#endif
     std::mt19937 random(11);
-    unsigned found_something = 0;
+    int found_something = 0;
     size_t pages = whole.size() / PAGE;
     std::fstream file(dir.file(), std::ios::binary | std::ios::in | std::ios::out);
     auto set = [&](size_t offset, char c) {
         file.seekp(static_cast<std::streamoff>(offset));
         file.put(c);
     };
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < rounds; round++) {
         std::vector<size_t> flipped(1 + random() % 4);
         for (size_t &offset : flipped) {
             size_t page = random() % 4 == 0 ? random() % 2 : random() % pages;
@@ -271,7 +276,7 @@ TEST_F(KvPages, WhatItFindsNothingWrongWithCanBeWalked)
             set(offset, whole[offset]);
         }
     }
-    EXPECT_GT(found_something, 20u); /* about 40; what LMDB leaves in unused bytes is not always the same */
+    EXPECT_GT(found_something, rounds / 10); /* about a fifth; what LMDB leaves in unused bytes is not always the same */
 }
 
 } // namespace
