@@ -253,10 +253,10 @@ TEST(Torture, AFloodOfEncodedWordsIsLinear)
         }
         parse_bounded(m + "\n\nx");
         Buf out;
-        auto from = std::chrono::steady_clock::now();
+        clock_t from = clock();
         ASSERT_EQ(OK, msg_header_decode(to_slice(m), &out.b));
-        std::chrono::duration<double> took = std::chrono::steady_clock::now() - from;
-        EXPECT_LT(took.count(), 2.0) << word;
+        double took = static_cast<double>(clock() - from) / CLOCKS_PER_SEC;
+        EXPECT_LT(took, 2.0) << word;
     }
 }
 
