@@ -227,6 +227,12 @@ static enum err format_section(struct imap_fetch_run *run, const struct imap_fet
 
 void imap_section_format(struct imap_fetch_run *run, const struct imap_fetch_arg *arg, const struct imap_row *row)
 {
+    if (row->content.n > 0 && row->content.n == row->size && arg->section->n_part == 0 &&
+        arg->section->kind == IMAP_SECTION_ALL && !arg->section->partial) {
+        out_literal_header(run, arg, row->content.n);
+        imap_out_slice(run->out, row->content);
+        return;
+    }
     if (arg->section->n_part == 0 && arg->section->kind == IMAP_SECTION_ALL) {
         stream_range(run, arg, row, imap_section_clip(arg->section, (struct imap_byte_range){0, row->size}));
         return;

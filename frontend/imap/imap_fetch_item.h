@@ -34,6 +34,7 @@ struct imap_row {
     struct slice bodystructure;
     struct slice headers; /* empty when the record does not keep all of them */
     struct slice record;
+    struct slice content; /* empty when the message is too large for a page */
 };
 
 struct imap_fetch_item;

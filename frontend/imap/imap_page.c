@@ -10,6 +10,7 @@ static const struct {
     {FETCH_COL_BODYSTRUCTURE, offsetof(struct imap_row, bodystructure)},
     {FETCH_COL_HEADERS, offsetof(struct imap_row, headers)},
     {FETCH_COL_RECORD, offsetof(struct imap_row, record)},
+    {FETCH_COL_CONTENT, offsetof(struct imap_row, content)},
 };
 #define N_TEXTS (sizeof(texts) / sizeof(texts[0]))
 

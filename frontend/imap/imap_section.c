@@ -139,7 +139,8 @@ static void set_columns(struct imap_fetch_arg *arg)
     const struct imap_section *sec = arg->section;
     bool whole = sec->n_part == 0 && sec->kind == IMAP_SECTION_ALL;
     bool kept = sec->n_part == 0 && sec->kind == IMAP_SECTION_FIELDS && msg_headers_kept(sec->names, sec->n_names);
-    arg->columns = whole ? FETCH_COL_SIZE : kept ? FETCH_COL_HEADERS : FETCH_COL_RECORD;
+    uint32_t all = FETCH_COL_SIZE | (sec->partial ? 0 : FETCH_COL_CONTENT);
+    arg->columns = whole ? all : kept ? FETCH_COL_HEADERS : FETCH_COL_RECORD;
     arg->content = true;
 }
 

@@ -37,10 +37,13 @@
 #define FETCH_COL_ENVELOPE (1u << 6)
 #define FETCH_COL_BODY (1u << 7)
 #define FETCH_COL_BODYSTRUCTURE (1u << 8)
-#define FETCH_COL_HEADERS (1u << 9) /* cached header lines; empty when one of them did not fit: see the record */
-#define FETCH_COL_RECORD (1u << 10) /* the whole message record: part tables */
+#define FETCH_COL_HEADERS (1u << 9)  /* cached header lines; empty when one of them did not fit: see the record */
+#define FETCH_COL_RECORD (1u << 10)  /* the whole message record: part tables */
+#define FETCH_COL_CONTENT (1u << 11) /* the message itself up to FETCH_CONTENT_MAX; empty above: ReadBody has it */
+#define FETCH_CONTENT_MAX (128u * 1024)
 #define FETCH_COL_TEXT_MASK                                                                                            \
-    (FETCH_COL_ENVELOPE | FETCH_COL_BODY | FETCH_COL_BODYSTRUCTURE | FETCH_COL_HEADERS | FETCH_COL_RECORD)
+    (FETCH_COL_ENVELOPE | FETCH_COL_BODY | FETCH_COL_BODYSTRUCTURE | FETCH_COL_HEADERS | FETCH_COL_RECORD |            \
+     FETCH_COL_CONTENT)
 
 /* A body above this is staged (ARCHITECTURE, section 5); derived records above METADATA_INLINE_MAX are cut by the
  * parser's limits. */

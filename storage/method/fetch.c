@@ -1,5 +1,6 @@
 /* ReadFetch: rows of a mailbox as columns, a page at a time. Nothing is allocated or parsed per row: columns have room
  * for a page, texts are copied from the records. ERR_NOTFOUND, ERR_INVAL. */
+#include "replication/volume.h"
 #include "storage/mailbox/changes.h"
 #include "storage/mailbox/email.h"
 #include "storage/method/method.h"
@@ -98,6 +99,15 @@ static enum err take_room(struct fetch *f, size_t bytes)
     return OK;
 }
 
+static enum err add_content(struct fetch *f, const struct email_row *email, uint32_t n)
+{
+    enum err e = n == 0 ? OK
+                        : repl_body_read(f->store->t, f->store->prefix, email->body_index,
+                                         (uint16_t)email->body_ordinal, 0, n, f->attach);
+    column_le32(&f->lens, n);
+    return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
+}
+
 static enum err add_email(struct fetch *f, const struct message_row *row)
 {
     struct email_row email;
@@ -106,8 +116,11 @@ static enum err add_email(struct fetch *f, const struct message_row *row)
     struct slice texts[5];
     size_t n = 0;
     size_t bytes = f->fixed_bytes;
+    bool wants_content = (f->req->columns & FETCH_COL_CONTENT) != 0;
     enum err e = email_reader_get(&f->emails, row->email, &email, &record);
-    if (e == OK && f->n_texts > 0) {
+    uint32_t content = e == OK && wants_content && email.body_bytes <= FETCH_CONTENT_MAX ? email.body_bytes : 0;
+    bytes += content;
+    if (e == OK && f->n_texts > (wants_content ? 1 : 0)) {
         e = msg_record_decode(record, &m);
         if (e == OK) {
             n = texts_of(f->req->columns, &m, record, texts);
@@ -123,6 +136,9 @@ static enum err add_email(struct fetch *f, const struct message_row *row)
     for (size_t i = 0; e == OK && i < n; i++) {
         e = buf_append_slice(f->attach, texts[i]);
         column_le32(&f->lens, (uint32_t)texts[i].n);
+    }
+    if (e == OK && wants_content) {
+        e = add_content(f, &email, content);
     }
     if (e == OK && f->objectid.p != NULL) {
         column_bytes(&f->objectid, email.emailid, 16);

@@ -114,6 +114,17 @@ TEST_F(Methods, fetch_gives_every_column)
     EXPECT_EQ(at, r.attach.size());
 }
 
+TEST_F(Methods, fetch_brings_whole_messages_that_fit_a_page)
+{
+    fill(3);
+    Result r = s.fetch(kAlice, inbox, uid_range(1, 3), FETCH_COL_SIZE | FETCH_COL_CONTENT);
+    ASSERT_EQ(OK, r.status);
+    auto f = UNPACK(Pb__ReadFetchResult, pb__read_fetch_result, r);
+    ASSERT_EQ(3u, f->rows);
+    EXPECT_EQ(mails[0].raw + mails[1].raw + mails[2].raw, r.attach);
+    EXPECT_EQ(column<uint32_t>(f->size), column<uint32_t>(f->lens));
+}
+
 TEST_F(Methods, fetch_pages_cover_everything_once_within_a_frame)
 {
     fill_large(3000);
