@@ -2,8 +2,8 @@
 
 #include "proto/base/assert.h"
 #include "proto/base/hash.h"
+#include "replication/body_run.h"
 #include "replication/key.h"
-#include "replication/volume.h"
 
 #define CRC_BYTES 4
 #define PLACE_BYTES 14 /* index, ordinal, chunk: what the checksum covers besides the data */
@@ -68,7 +68,7 @@ static enum err read_chunk(struct slice key, struct slice row, uint64_t chunk_of
     return buf_append_slice(out, slice_sub(data, skip, upto));
 }
 
-static enum err read_range(struct kv_cursor *c, uint32_t replica, uint64_t index, uint16_t ordinal, uint64_t from,
+enum err body_range_read(struct kv_cursor *c, uint32_t replica, uint64_t index, uint16_t ordinal, uint64_t from,
                            uint64_t to, struct buf *out)
 {
     uint32_t chunk = (uint32_t)(from / REPL_BODY_CHUNK_DATA);
@@ -95,6 +95,7 @@ static enum err read_range(struct kv_cursor *c, uint32_t replica, uint64_t index
 enum err repl_body_read(struct kv_txn *t, const uint8_t prefix[5], uint64_t index, uint16_t ordinal, uint64_t off,
                         size_t n, struct buf *out)
 {
+    uint32_t replica = get_be32(prefix);
     struct kv_cursor *c;
     size_t len = out->len;
     if (n == 0) {
@@ -107,7 +108,11 @@ enum err repl_body_read(struct kv_txn *t, const uint8_t prefix[5], uint64_t inde
     if (e != OK) {
         return e;
     }
-    e = read_range(c, get_be32(prefix), index, ordinal, off, off + n, out);
+    e = body_range_read(c, replica, index, ordinal, off, off + n, out);
+    if (e == ERR_NOTFOUND && ordinal == 0) {
+        buf_truncate(out, len);
+        e = body_pieces_read(c, replica, index, off, off + n, out);
+    }
     kv_cursor_close(c);
     if (e != OK) {
         buf_truncate(out, len);
@@ -121,20 +126,13 @@ static bool is_chunk_of(struct slice key, uint32_t replica, uint64_t index, uint
     return key.n == KEY_BODY_BYTES + 4 && memcmp(key.p, body.b, KEY_BODY_BYTES) == 0;
 }
 
-enum err repl_body_bytes(struct kv_txn *t, const uint8_t prefix[5], uint64_t index, uint16_t ordinal,
-                         uint64_t *out_bytes)
+enum err body_chunk_bytes(struct kv_cursor *c, uint32_t replica, uint64_t index, uint16_t ordinal, uint64_t *out_bytes)
 {
-    uint32_t replica = get_be32(prefix);
     struct repl_key past = key_chunk(replica, index, ordinal, UINT32_MAX);
-    struct kv_cursor *c;
     struct slice key;
     struct slice row;
     uint64_t bytes = 0;
-    enum err e = kv_cursor_open(t, &c);
-    if (e != OK) {
-        return e;
-    }
-    e = kv_cursor_seek(c, key_slice(&past), &key, &row);
+    enum err e = kv_cursor_seek(c, key_slice(&past), &key, &row);
     if (e == OK || e == ERR_NOTFOUND) {
         e = kv_cursor_prev(c, &key, &row);
     }
@@ -142,12 +140,32 @@ enum err repl_body_bytes(struct kv_txn *t, const uint8_t prefix[5], uint64_t ind
         e = row.n <= CRC_BYTES || row.n > KV_CHUNK_BYTES ? ERR_CORRUPT : OK;
         bytes = (uint64_t)get_be32(key.p + KEY_BODY_BYTES) * REPL_BODY_CHUNK_DATA + row.n - CRC_BYTES;
     }
-    kv_cursor_close(c);
     if (e != OK && e != ERR_NOTFOUND) {
         return e;
     }
     *out_bytes = bytes;
     return OK;
+}
+
+enum err repl_body_bytes(struct kv_txn *t, const uint8_t prefix[5], uint64_t index, uint16_t ordinal,
+                         uint64_t *out_bytes)
+{
+    uint32_t replica = get_be32(prefix);
+    struct kv_cursor *c;
+    uint64_t bytes = 0;
+    enum err e = kv_cursor_open(t, &c);
+    if (e != OK) {
+        return e;
+    }
+    e = body_chunk_bytes(c, replica, index, ordinal, &bytes);
+    if (e == OK && bytes == 0 && ordinal == 0) {
+        e = body_pieces_bytes(c, replica, index, &bytes);
+    }
+    kv_cursor_close(c);
+    if (e == OK) {
+        *out_bytes = bytes;
+    }
+    return e;
 }
 
 /* --- death --- */
@@ -183,38 +201,99 @@ enum err body_is_dead(struct kv_txn *t, uint32_t replica, uint64_t index, uint16
     return e;
 }
 
-/* Deletes chunks until none is left or the budget is; then the dead row itself. */
-static enum err purge_one(struct kv_txn *t, struct kv_cursor *c, uint32_t replica, uint64_t index, uint16_t ordinal,
-                          size_t *rows_left, size_t *deleted)
+struct dead_body {
+    uint64_t index;
+    uint16_t ordinal;
+    uint64_t died_ms;
+};
+
+/* All chunks of one body: at most an entry's, so never cut short by the budget, and no body is ever half there. */
+static enum err delete_chunks(struct kv_cursor *c, uint32_t replica, uint64_t index, uint16_t ordinal,
+                              size_t *rows_left, size_t *deleted)
 {
     struct repl_key from = key_chunk(replica, index, ordinal, 0);
-    struct repl_key dead = key_body(replica, 'Q', index, ordinal);
     struct slice key;
     struct slice row;
     enum err e = kv_cursor_seek(c, key_slice(&from), &key, &row);
     while (e == OK && is_chunk_of(key, replica, index, ordinal)) {
-        if (*rows_left == 0) {
-            return OK;
-        }
-        (*rows_left)--;
+        *rows_left -= *rows_left > 0;
         (*deleted)++;
         e = kv_cursor_del(c);
         if (e == OK) {
             e = kv_cursor_next(c, &key, &row);
         }
     }
-    if (e != OK && e != ERR_NOTFOUND) {
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
+enum err body_drop(struct kv_txn *t, uint32_t replica, uint64_t index)
+{
+    size_t rows_left = 0;
+    size_t deleted = 0;
+    struct kv_cursor *c;
+    enum err e = kv_cursor_open(t, &c);
+    if (e != OK) {
+        return e;
+    }
+    e = delete_chunks(c, replica, index, 0, &rows_left, &deleted);
+    if (e == OK) {
+        e = delete_chunks(c, replica, index, REPL_ORDINAL_PIECE, &rows_left, &deleted);
+    }
+    kv_cursor_close(c);
+    return e;
+}
+
+/* The pieces of a dead staged body, oldest first: chunks, then the piece's row. *out_done: none is left. Those of
+ * entries that the log still has stay. */
+static enum err purge_pieces(struct kv_cursor *c, uint32_t replica, uint64_t staged, uint64_t log_first,
+                             size_t *rows_left, size_t *deleted, bool *out_done)
+{
+    struct repl_key from = key_piece(replica, staged, 0);
+    *out_done = false;
+    while (*rows_left > 0) {
+        struct body_piece_row piece;
+        struct slice key;
+        struct slice row;
+        enum err e = kv_cursor_seek(c, key_slice(&from), &key, &row);
+        if (e == ERR_NOTFOUND || (e == OK && !body_piece_is_of(key, replica, staged))) {
+            *out_done = true;
+            return OK;
+        }
+        e = e == OK ? body_piece_row_decode(key, row, &piece) : e;
+        if (e != OK || piece.index >= log_first) {
+            return e;
+        }
+        e = delete_chunks(c, replica, piece.index, REPL_ORDINAL_PIECE, rows_left, deleted);
+        if (e == OK) {
+            e = kv_cursor_seek(c, key_slice(&from), &key, &row);
+        }
+        if (e == OK) {
+            e = kv_cursor_del(c);
+            (*deleted)++;
+        }
+        if (e != OK) {
+            return e;
+        }
+    }
+    return OK;
+}
+
+/* Deletes a dead body, then its dead row; *out_done is false when the budget ended or the log still needs a part. */
+static enum err purge_one(struct kv_txn *t, struct kv_cursor *c, uint32_t replica, const struct dead_body *b,
+                          uint64_t log_first, size_t *rows_left, size_t *deleted, bool *out_done)
+{
+    struct repl_key dead = key_body(replica, 'Q', b->index, b->ordinal);
+    enum err e = delete_chunks(c, replica, b->index, b->ordinal, rows_left, deleted);
+    *out_done = true;
+    if (e == OK && b->ordinal == 0) {
+        e = purge_pieces(c, replica, b->index, log_first, rows_left, deleted, out_done);
+    }
+    if (e != OK || !*out_done) {
         return e;
     }
     (*deleted)++;
     return kv_del(t, key_slice(&dead));
 }
-
-struct dead_body {
-    uint64_t index;
-    uint16_t ordinal;
-    uint64_t died_ms;
-};
 
 /* The next dead body at or after the purge's position and below log_first. ERR_NOTFOUND: none. */
 static enum err next_dead(struct kv_cursor *c, uint32_t replica, const struct body_purge *p, uint64_t log_first,
@@ -266,9 +345,16 @@ enum err body_purge_step(struct kv_txn *t, uint32_t replica, struct body_purge *
             move_past(p, &b);
             continue;
         }
-        e = purge_one(t, c, replica, b.index, b.ordinal, rows_left, out_deleted);
+        bool gone;
+        e = purge_one(t, c, replica, &b, log_first, rows_left, out_deleted, &gone);
         if (e != OK) {
             break;
+        }
+        if (!gone) {
+            if (*rows_left > 0) {
+                move_past(p, &b); /* the log's head will move and bring another walk */
+            }
+            continue;
         }
     }
     kv_cursor_close(c);

@@ -1,5 +1,7 @@
-/* Bodies: bytes that travel with an entry, or are staged for it, stored once in their own chunk rows. Read, kill and
- * size are part of the public contract (replication/volume.h); here is what the volume does with them. */
+/* Bodies: bytes that travel with an entry, stored once in chunk rows of their own. A staged body is the entries that
+ * brought it: each CHUNK entry's bytes are a body (its index, REPL_ORDINAL_PIECE), and piece rows name them under the
+ * index that the body was reserved with. Read, kill and size are part of the public contract (replication/volume.h);
+ * here is what the volume does with them. */
 #ifndef REPLICATION_BODY_H
 #define REPLICATION_BODY_H
 
@@ -13,10 +15,31 @@ extern "C" {
 /* Writes the chunks of bytes [off, off + n) of a body; off is a multiple of REPL_BODY_CHUNK_DATA. */
 MUST_CHECK enum err body_write(struct kv_txn *t, uint32_t replica, uint64_t index, uint16_t ordinal, uint64_t off,
                                struct slice bytes);
+/* Deletes the chunks of every body of an entry: it is cut off the log. */
+MUST_CHECK enum err body_drop(struct kv_txn *t, uint32_t replica, uint64_t index);
 MUST_CHECK enum err body_is_dead(struct kv_txn *t, uint32_t replica, uint64_t index, uint16_t ordinal, bool *out_dead);
 
 /* The data of a chunk row. ERR_CORRUPT: checksum, place or size. */
 MUST_CHECK enum err body_chunk_decode(struct slice key, struct slice row, struct slice *out_data);
+
+/* The data of a CHUNK entry, 16 bytes: whose bytes these are. */
+struct body_piece {
+    uint64_t staged; /* index of the reservation */
+    uint64_t offset;
+};
+#define BODY_PIECE_BYTES 16
+void body_piece_put(const struct body_piece *p, uint8_t out[BODY_PIECE_BYTES]);
+MUST_CHECK enum err body_piece_get(struct slice data, struct body_piece *out);
+/* Applies a CHUNK entry, whose bytes are stored already. *out_status: OK (stored now, or a repetition), ERR_INVAL (a gap,
+ * or it overlaps), ERR_STALE (the body is dead); unless it is kept the piece is dead. */
+MUST_CHECK enum err body_piece_apply(struct kv_txn *t, uint32_t replica, uint64_t index, const struct body_piece *p,
+                                     uint32_t bytes, uint64_t now_ms, enum err *out_status);
+/* The fields of a piece row. ERR_CORRUPT. */
+struct body_piece_row {
+    uint64_t index;
+    uint32_t bytes;
+};
+MUST_CHECK enum err body_piece_row_decode(struct slice key, struct slice row, struct body_piece_row *out);
 
 /* Bodies killed by this thread since the process started: tells a volume that an apply made work for the purge. */
 uint64_t body_kills(void);

@@ -3,13 +3,17 @@
 #include "replication/body.h"
 #include "replication/key.h"
 #include "replication/log.h"
+#include "replication/volume.h"
 
-/* What is known of the replica whose rows the walk is in. Rows come in key order: B, C, L, M, Q, S, T. */
+/* What is known of the replica whose rows the walk is in. Rows come in key order: B, C, L, M, P, Q, S, T. */
 struct replica_walk {
     uint32_t number;
+    bool garbage; /* to be deleted: a copy that was broken off, or what one replaced */
     struct repl_meta meta;
     bool has_meta;
     uint64_t entries_next; /* index that the next log row must have */
+    uint64_t pieces;       /* applied and not dead */
+    uint64_t piece_rows;
 };
 
 struct body_walk {
@@ -58,8 +62,12 @@ static enum err end_body(struct walk *w)
     }
     put_be32(prefix, b->replica);
     prefix[4] = 'S';
-    w->totals->bodies++;
     w->totals->body_bytes += b->bytes;
+    if (b->ordinal == REPL_ORDINAL_PIECE) {
+        w->replica.pieces += !dead && (!w->replica.has_meta || b->index <= w->replica.meta.applied);
+        return OK;
+    }
+    w->totals->bodies++;
     w->check->body(w->check->ctx, prefix, b->index, b->ordinal, b->bytes, dead);
     return OK;
 }
@@ -133,11 +141,8 @@ static void check_meta(struct walk *w, struct slice key)
 
 static void check_configuration(struct walk *w, struct slice key, struct slice row)
 {
-    const struct node_id anybody = {0};
     struct raft_log_change change;
-    bool sole = false;
-    if (log_configuration_decode(key, row, &change) != OK ||
-        raft_configuration_check(change.configuration, anybody, &sole) != OK) {
+    if (log_configuration_decode(key, row, &change) != OK || raft_configuration_decodes(change.configuration) != OK) {
         problem(w, "configuration: wrong checksum or content", key);
     }
 }
@@ -147,6 +152,35 @@ static void check_range(struct walk *w, struct slice key, struct slice row)
     struct raft_term_range range;
     if (log_range_decode(key, row, &range) != OK) {
         problem(w, "term range: wrong checksum or length", key);
+    }
+}
+
+/* A piece row and the bytes that it names. */
+static enum err check_piece(struct walk *w, struct slice key, struct slice row)
+{
+    struct body_piece_row piece;
+    uint8_t prefix[5];
+    uint64_t bytes = 0;
+    memcpy(prefix, key.p, 4);
+    prefix[4] = 'S';
+    w->replica.piece_rows++;
+    if (body_piece_row_decode(key, row, &piece) != OK) {
+        problem(w, "piece of a staged body: wrong checksum or length", key);
+        return OK;
+    }
+    enum err e = repl_body_bytes(w->t, prefix, piece.index, REPL_ORDINAL_PIECE, &bytes);
+    if (e == ERR_CORRUPT || (e == OK && bytes != piece.bytes)) {
+        problem(w, "piece of a staged body: its bytes are missing", key);
+        return OK;
+    }
+    return e;
+}
+
+static void end_replica(struct walk *w)
+{
+    struct repl_key meta = key_head(w->replica.number, 'M');
+    if (w->replica.number != 0 && w->replica.pieces != w->replica.piece_rows) {
+        problem(w, "pieces of staged bodies that nothing names", key_slice(&meta));
     }
 }
 
@@ -166,8 +200,15 @@ static enum err begin_replica(struct walk *w, uint32_t number, struct slice key)
     struct replica_walk *r = &w->replica;
     struct log_index index;
     const struct replica_walk fresh = {.number = number};
+    struct repl_key garbage = key_garbage(number);
+    struct slice none;
     *r = fresh;
-    enum err e = log_meta_get(w->t, number, &r->meta);
+    enum err e = kv_get(w->t, key_slice(&garbage), &none);
+    r->garbage = e == OK;
+    if (e != ERR_NOTFOUND) {
+        return e;
+    }
+    e = log_meta_get(w->t, number, &r->meta);
     if (e == ERR_CORRUPT || e == ERR_NOTFOUND) {
         problem(w, "replica: its meta row is missing or corrupt", key);
         return OK;
@@ -189,8 +230,8 @@ static enum err begin_replica(struct walk *w, uint32_t number, struct slice key)
 static enum err check_volume_row(struct walk *w, struct slice key, struct slice row)
 {
     uint8_t prefix[5];
-    if (key.p[4] == 'V') {
-        return OK; /* volume_open verifies it */
+    if (key.p[4] == 'V' || key.p[4] == 'G') {
+        return OK; /* volume_open verifies it; a replica to be deleted needs no rows */
     }
     if (key.p[4] != 'R' || key.n != KEY_HEAD_BYTES + 4 || row.n != 4 || get_be32(row.p) == 0) {
         problem(w, "volume row: unknown or of a wrong length", key);
@@ -226,6 +267,8 @@ static enum err check_row(struct walk *w, struct slice key, struct slice row)
     case 'M':
         check_meta(w, key);
         return OK;
+    case 'P':
+        return check_piece(w, key, row);
     case 'Q':
         check_dead(w, key, row);
         return OK;
@@ -238,9 +281,13 @@ static enum err check_row(struct walk *w, struct slice key, struct slice row)
     }
 }
 
-/* The state machine's rows are skipped at once. */
-static enum err next_row(struct kv_cursor *c, struct slice *key, struct slice *row)
+/* The state machine's rows are skipped at once, and all of a replica that is to be deleted. */
+static enum err next_row(const struct walk *w, struct kv_cursor *c, struct slice *key, struct slice *row)
 {
+    if (w->replica.garbage) {
+        struct repl_key after = key_head(w->replica.number + 1, 0);
+        return kv_cursor_seek(c, slice_make(after.b, 4), key, row);
+    }
     if (key->n >= KEY_HEAD_BYTES && key->p[4] == 'S' && get_be32(key->p) != 0) {
         struct repl_key after = key_head(get_be32(key->p), 'S' + 1);
         return kv_cursor_seek(c, key_slice(&after), key, row);
@@ -262,10 +309,14 @@ static enum err visit(struct walk *w, struct slice key, struct slice row)
     if (number != w->replica.number) {
         e = end_body(w);
         if (e == OK) {
+            end_replica(w);
             e = begin_replica(w, number, key);
         }
     }
-    if (e == OK && key.p[4] != 'B') {
+    if (e != OK || w->replica.garbage) {
+        return e;
+    }
+    if (key.p[4] != 'B') {
         e = end_body(w);
     }
     return e == OK && key.p[4] != 'S' ? check_row(w, key, row) : e;
@@ -288,11 +339,12 @@ enum err repl_check_run(struct kv_txn *t, const struct repl_check *c, struct rep
     while (e == OK) {
         e = visit(&w, key, row);
         if (e == OK) {
-            e = next_row(cursor, &key, &row);
+            e = next_row(&w, cursor, &key, &row);
         }
     }
     if (e == ERR_NOTFOUND) {
         e = end_body(&w);
+        end_replica(&w);
     }
     buf_fini(&w.scratch);
     kv_cursor_close(cursor);

@@ -2,11 +2,10 @@
 
 #include "proto/base/assert.h"
 #include "proto/base/mem.h"
+#include "replication/copy.h"
 #include "replication/key.h"
 
-/* Timers of the library. A sole voter has nobody to hear from: its driver gets no timeouts at all. */
-#define ELECTION_MS 2000
-#define HEARTBEAT_MS 300
+#define LATE_BYTES_MAX ((size_t)8 << 20)
 
 /* --- load --- */
 
@@ -17,38 +16,49 @@ static enum err explain(struct buf *why, const struct group_config *cfg, enum er
     return e;
 }
 
-static void make_fresh(struct group *g)
+/* The sole voter of a new group; its configuration entry is written by group_start_write. */
+static void make_founder(struct group *g)
 {
     g->fresh = true;
+    g->sole = true;
     g->meta.node = g->node.v;
     g->meta.term = 1;
     g->meta.last_term = 1;
     g->meta.log_first = 1;
-    g->meta.log_last = 1; /* the configuration entry, written by group_start_write */
+    g->meta.log_last = 1;
     g->meta.applied = 1;
 }
 
-static enum err check_configurations(const struct group_config *cfg, const struct log_index *x)
+/* Empty: everything comes from the group's leader. */
+static void make_joiner(struct group *g)
 {
+    g->fresh = true;
+    g->join = true;
+    g->meta.node = g->node.v;
+    g->meta.log_first = 1;
+}
+
+/* *out_sole: the last configuration has this node as its only voter. */
+static enum err check_configurations(const struct group_config *cfg, const struct log_index *x, bool *out_sole)
+{
+    struct raft_server_info servers[RAFT_SERVERS_MAX];
     struct slice last = x->snapshot_configuration;
-    bool sole = false;
-    if (x->n_changes > 0) {
-        last = x->changes[x->n_changes - 1].configuration;
+    size_t n = 0;
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < x->n_changes; i++) {
+        last = x->changes[i].configuration;
+        e = raft_configuration_decodes(last);
     }
-    for (size_t i = 0; i < x->n_changes; i++) {
-        if (raft_configuration_check(x->changes[i].configuration, cfg->node, &sole) != OK) {
-            return ERR_CORRUPT;
-        }
+    if (e == OK && last.n > 0) {
+        e = raft_configuration_get(last, servers, &n);
     }
-    enum err e = raft_configuration_check(last, cfg->node, &sole);
-    if (e != OK) {
-        return e;
-    }
-    return sole ? OK : ERR_UNSUPPORTED;
+    *out_sole = e == OK && raft_configuration_is_sole(servers, n, cfg->node);
+    return e;
 }
 
 /* First and last entry, term ranges, configurations. The whole log is `ctl check`'s to verify. */
-static enum err check_log(const struct group_config *cfg, struct kv_txn *t, const struct repl_meta *m, struct buf *why)
+static enum err check_log(const struct group_config *cfg, struct kv_txn *t, const struct repl_meta *m, bool *out_sole,
+                          struct buf *why)
 {
     struct log_index x;
     struct log_entry entry;
@@ -59,16 +69,17 @@ static enum err check_log(const struct group_config *cfg, struct kv_txn *t, cons
         e = explain(why, cfg, e, "term ranges or configurations");
     }
     if (e == OK) {
-        e = check_configurations(cfg, &x);
+        e = check_configurations(cfg, &x, out_sole);
         if (e != OK) {
             e = explain(why, cfg, e, "configuration");
         }
     }
-    if (e == OK) {
+    bool empty = m->log_first > m->log_last;
+    if (e == OK && !empty) {
         e = log_entry_get(t, cfg->replica, m->log_first, &entry, &scratch);
         e = e != OK ? explain(why, cfg, e == ERR_NOTFOUND ? ERR_CORRUPT : e, "first log entry") : OK;
     }
-    if (e == OK) {
+    if (e == OK && !empty) {
         e = log_entry_get(t, cfg->replica, m->log_last, &entry, &scratch);
         if (e == OK && entry.term != m->last_term) {
             e = ERR_CORRUPT;
@@ -89,10 +100,17 @@ static enum err load_rows(struct group *g, const struct group_config *cfg, struc
     if (g->meta.node != cfg->node.v) {
         return explain(why, cfg, ERR_INVAL, "belongs to another node");
     }
-    return check_log(cfg, t, &g->meta, why);
+    return check_log(cfg, t, &g->meta, &g->sole, why);
 }
 
-enum err group_load(const struct group_config *cfg, struct kv_txn *t, bool fresh, struct group **out, struct buf *why)
+/* A sole voter's term is raised before it starts; what others vote on starts as it is. */
+static enum group_state first_state(const struct group *g)
+{
+    return g->sole || g->fresh ? GROUP_LOADED : GROUP_DURABLE;
+}
+
+enum err group_load(const struct group_config *cfg, struct kv_txn *t, enum group_origin origin, struct group **out,
+                    struct buf *why)
 {
     const struct body_purge purge = BODY_PURGE_START;
     struct group *g = mem_zalloc(sizeof(*g));
@@ -104,16 +122,21 @@ enum err group_load(const struct group_config *cfg, struct kv_txn *t, bool fresh
     g->node = cfg->node;
     g->fsm = cfg->fsm;
     g->limits = cfg->limits;
-    g->state = GROUP_LOADED;
     g->purge = purge;
     g->purge_at_ms = UINT64_MAX;
     list_init(&g->active);
     list_init(&g->batch);
     list_init(&g->upkeep);
     list_init(&g->start);
+    list_init(&g->submit);
+    list_init(&g->copies);
+    buf_init(&g->late, LATE_BYTES_MAX);
+    buf_init(&g->change, REPL_ENTRY_BYTES_MAX);
     enum err e = OK;
-    if (fresh) {
-        make_fresh(g);
+    if (origin == GROUP_FOUND) {
+        make_founder(g);
+    } else if (origin == GROUP_JOIN) {
+        make_joiner(g);
     } else {
         e = load_rows(g, cfg, t, why);
     }
@@ -121,15 +144,56 @@ enum err group_load(const struct group_config *cfg, struct kv_txn *t, bool fresh
         group_free(g);
         return e;
     }
+    g->state = first_state(g);
     g->next = g->meta;
     *out = g;
     return OK;
 }
 
-void group_free(struct group *g)
+/* What raft decided and the disk does not know. */
+static void forget(struct group *g)
 {
     raft_driver_free(g->raft);
+    g->raft = NULL;
+    copy_in_drop(g);
+    copy_out_drop(g);
+    group_pending_drop(g);
+    g->cut_from = 0;
+    g->hard_state = false;
+    g->change_index = 0;
+    g->written = 0;
+    g->wrote_state = false;
+    buf_reset(&g->late);
+}
+
+void group_free(struct group *g)
+{
+    forget(g);
+    mem_free(g->pending);
+    buf_fini(&g->late);
+    buf_fini(&g->change);
     mem_free(g);
+}
+
+enum err group_reload(struct group *g, struct kv_txn *t)
+{
+    const struct group_config cfg = {.replica = g->replica, .shard = g->shard, .node = g->node};
+    struct buf why;
+    forget(g);
+    g->next = g->meta;
+    g->state = GROUP_FAILED;
+    group_publish(g);
+    if (t == NULL) {
+        return OK;
+    }
+    buf_init(&why, 512);
+    enum err e = load_rows(g, &cfg, t, &why);
+    buf_fini(&why);
+    if (e == OK) {
+        g->next = g->meta;
+        g->state = first_state(g);
+    }
+    return e;
 }
 
 /* --- start --- */
@@ -137,16 +201,18 @@ void group_free(struct group *g)
 static enum err write_fresh(struct group *g, struct kv_txn *t, struct buf *scratch)
 {
     struct repl_key k = key_shard(g->shard.v);
+    const struct raft_server_info self = {.node = g->node, .role = RAFT_ROLE_VOTER};
     const struct raft_term_range range = {.first = 1, .term = 1};
     struct log_entry entry = {.index = 1, .term = 1, .type = REPL_ENTRY_CHANGE};
     uint8_t number[4];
     put_be32(number, g->replica);
-    buf_reset(scratch);
-    enum err e = raft_configuration_sole(g->node, scratch);
-    if (e == OK) {
-        entry.data = buf_slice(scratch);
-        e = kv_put(t, key_slice(&k), slice_make(number, sizeof(number)));
+    enum err e = kv_put(t, key_slice(&k), slice_make(number, sizeof(number)));
+    if (e != OK || g->join) {
+        return e;
     }
+    buf_reset(scratch);
+    e = raft_configuration_put(&self, 1, scratch);
+    entry.data = buf_slice(scratch);
     if (e == OK) {
         e = log_entry_put(t, g->replica, &entry);
     }
@@ -163,8 +229,8 @@ static enum err write_fresh(struct group *g, struct kv_txn *t, struct buf *scrat
 /* Entries that are durable but not applied: a sole voter's are all committed. */
 static enum err recover(struct group *g, struct kv_txn *t, size_t entries_max, size_t bytes_max, struct buf *scratch)
 {
-    struct buf no_result;
-    buf_init(&no_result, REPL_RESULT_BYTES_MAX);
+    struct group_slot nobody;
+    buf_init(&nobody.result, REPL_RESULT_BYTES_MAX);
     enum err e = OK;
     for (size_t n = 0, bytes = 0; e == OK && g->next.applied < g->next.log_last && n < entries_max && bytes < bytes_max;
          n++) {
@@ -173,18 +239,14 @@ static enum err recover(struct group *g, struct kv_txn *t, size_t entries_max, s
         if (e == ERR_NOTFOUND) {
             e = ERR_CORRUPT;
         }
-        if (e == OK && entry.type == REPL_ENTRY_COMMAND) {
-            const struct repl_position pos = {.index = entry.index, .term = entry.term};
-            buf_reset(&no_result);
-            g->applied_any = true;
-            e = g->fsm.apply(g->fsm.ctx, t, pos, entry.data, entry.body_bytes, &no_result);
+        if (e == OK) {
+            e = group_apply(g, t, &entry, &nobody);
         }
         if (e == OK) {
-            g->next.applied++;
             bytes += entry.data.n + entry.body_bytes;
         }
     }
-    buf_fini(&no_result);
+    buf_fini(&nobody.result);
     return e;
 }
 
@@ -211,7 +273,7 @@ enum err group_start_write(struct group *g, struct kv_txn *t, size_t entries_max
     ASSERT(g->state == GROUP_LOADED);
     enum err e = g->fresh ? write_fresh(g, t, scratch) : recover(g, t, entries_max, bytes_max, scratch);
     bool complete = g->next.applied == g->next.log_last;
-    if (e == OK && complete) {
+    if (e == OK && complete && g->sole) {
         e = write_term(g, t);
     }
     if (e == OK) {
@@ -241,7 +303,8 @@ void group_start_committed(struct group *g, bool complete)
     group_tell_committed(g);
 }
 
-static enum err start_driver(struct raft_driver *raft, struct group *g, struct kv_txn *t, uint64_t now_ms)
+static enum err start_driver(struct raft_driver *raft, struct group *g, struct kv_txn *t, uint64_t now_ms,
+                             struct raft_driver_update *out)
 {
     struct log_index x;
     enum err e = log_index_load(t, g->replica, &g->meta, &x);
@@ -260,33 +323,58 @@ static enum err start_driver(struct raft_driver *raft, struct group *g, struct k
             .n_ranges = x.n_ranges,
             .changes = x.changes,
             .n_changes = x.n_changes,
+            .applied = g->meta.applied,
         };
-        e = raft_driver_start(raft, &start);
+        e = raft_driver_start(raft, &start, out);
     }
     log_index_fini(&x);
     return e;
 }
 
-enum err group_start_raft(struct group *g, struct kv_txn *t, uint64_t now_ms, unsigned seed)
+enum err group_start_raft(struct group *g, struct kv_txn *t, uint64_t now_ms, unsigned seed,
+                          struct raft_driver_update *out)
 {
-    const struct raft_driver_config cfg = {
-        .node = g->node, .seed = seed, .election_ms = ELECTION_MS, .heartbeat_ms = HEARTBEAT_MS};
+    const struct raft_driver_config cfg = {.node = g->node,
+                                           .seed = seed,
+                                           .election_ms = g->limits.election_ms,
+                                           .heartbeat_ms = g->limits.heartbeat_ms};
     struct raft_driver *raft;
     ASSERT(g->state == GROUP_DURABLE);
     enum err e = raft_driver_new(&cfg, &raft);
     if (e != OK) {
         return e;
     }
-    e = start_driver(raft, g, t, now_ms);
+    e = start_driver(raft, g, t, now_ms, out);
     if (e != OK) {
         raft_driver_free(raft);
         return e;
     }
-    ASSERT(raft_driver_is_sole(raft) && raft_driver_term(raft) == g->meta.term);
-    ASSERT(raft_driver_commit_index(raft) == g->meta.applied && raft_driver_last_index(raft) == g->meta.log_last);
+    ASSERT(raft_driver_term(raft) == g->meta.term && raft_driver_last_index(raft) == g->meta.log_last);
+    ASSERT(!g->sole || (raft_driver_leads(raft) && raft_driver_commit_index(raft) == g->meta.applied));
     g->raft = raft;
     g->state = GROUP_RUNNING;
     g->purge_due = true; /* what died before the restart */
-    __atomic_store_n(&g->leads_term, g->meta.term, __ATOMIC_RELEASE);
+    group_publish(g);
     return OK;
+}
+
+/* --- for readers --- */
+
+void group_publish(struct group *g)
+{
+    struct raft_driver *raft = g->raft;
+    if (raft == NULL) {
+        __atomic_store_n(&g->leads_term, 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&g->alone, 0, __ATOMIC_RELEASE);
+        return;
+    }
+    bool alone = raft_driver_is_sole(raft) && group_is_durable(g) && g->n_flights == 0 &&
+                 g->meta.applied == g->meta.log_last && raft_driver_last_index(raft) == g->meta.log_last;
+    uint64_t commit = raft_driver_commit_index(raft);
+    __atomic_store_n(&g->term, raft_driver_term(raft), __ATOMIC_RELEASE);
+    __atomic_store_n(&g->leader, raft_driver_leader(raft).v, __ATOMIC_RELEASE);
+    __atomic_store_n(&g->commit, commit > g->meta.applied ? commit : g->meta.applied, __ATOMIC_RELEASE);
+    __atomic_store_n(&g->applied, g->meta.applied, __ATOMIC_RELEASE);
+    __atomic_store_n(&g->alone, alone, __ATOMIC_RELEASE);
+    __atomic_store_n(&g->leads_term, raft_driver_serves(raft) ? raft_driver_term(raft) : 0, __ATOMIC_RELEASE);
 }

@@ -44,6 +44,8 @@ struct repl_fsm {
      * ERR_NOMEM, ERR_CORRUPT as from apply. Asked in the transaction that would store it, so that none comes after the
      * upload has ended. NULL: always. */
     enum err (*staged)(void *ctx, struct kv_txn *txn, uint64_t index);
+    /* The state lies under another prefix from now on (a copy replaced it). NULL: it never does (one server only). */
+    void (*moved)(void *ctx, const uint8_t prefix[5]);
 };
 
 #ifdef __cplusplus

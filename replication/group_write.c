@@ -4,6 +4,7 @@
 #include "proto/base/assert.h"
 #include "proto/base/bytes.h"
 #include "proto/base/fault.h"
+#include "replication/copy.h"
 
 #define PURGE_INTERVAL_MS 60000 /* between walks over bodies that wait for the undelete window */
 
@@ -37,6 +38,22 @@ struct proposal *group_pop(struct group *g)
     return p;
 }
 
+void group_entry_of(struct proposal *p, uint64_t index, uint64_t term, struct repl_entry *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->head.index = index;
+    out->head.term = term;
+    out->head.type = p->staged_index != 0 ? REPL_ENTRY_CHUNK : REPL_ENTRY_COMMAND;
+    out->head.body_bytes = (uint32_t)p->body.n;
+    out->head.data = p->data;
+    out->body = p->body;
+    if (p->staged_index != 0) {
+        const struct body_piece piece = {.staged = p->staged_index, .offset = p->staged_offset};
+        body_piece_put(&piece, p->piece);
+        out->head.data = slice_make(p->piece, sizeof(p->piece));
+    }
+}
+
 #define ROWS_OVERHEAD_BYTES 512 /* log row, keys, the pages that an apply touches */
 
 size_t group_cost(const struct proposal *p)
@@ -66,121 +83,127 @@ size_t group_collect(struct group *g, size_t entries_max, size_t bytes_max)
 
 /* --- the transaction --- */
 
-/* A chunk of a staged body, outside the log. Its entry exists already (it reserved the index), and chunks come in
- * order; one that is there already is written again (a retry). */
-static enum err write_staged(struct group *g, struct kv_txn *t, const struct proposal *p, enum err *out_status)
-{
-    uint8_t prefix[5];
-    uint64_t stored = 0;
-    bool dead = false;
-    put_be32(prefix, g->replica);
-    prefix[4] = 'S';
-    *out_status = ERR_INVAL;
-    if (p->staged_index > g->next.log_last || p->staged_offset % REPL_BODY_CHUNK_DATA != 0 || p->body.n == 0) {
-        return OK;
-    }
-    enum err e = repl_body_bytes(t, prefix, p->staged_index, 0, &stored);
-    if (e == OK) {
-        e = body_is_dead(t, g->replica, p->staged_index, 0, &dead);
-    }
-    if (e != OK) {
-        return e;
-    }
-    if (dead) {
-        *out_status = ERR_STALE;
-        return OK;
-    }
-    e = g->fsm.staged == NULL ? OK : g->fsm.staged(g->fsm.ctx, t, p->staged_index);
-    if (e != OK) {
-        *out_status = e;
-        return e == ERR_FULL || e == ERR_NOMEM || e == ERR_CORRUPT || e == ERR_IO ? e : OK;
-    }
-    if (p->staged_offset > stored) {
-        return OK;
-    }
-    /* Writing again must not leave a short chunk in the middle. */
-    if (p->staged_offset + p->body.n < stored && p->body.n % REPL_BODY_CHUNK_DATA != 0) {
-        return OK;
-    }
-    *out_status = OK;
-    e = body_write(t, g->replica, p->staged_index, 0, p->staged_offset, p->body);
-    return e == OK ? fault_hit(FAULT_STAGE_AFTER) : e;
-}
-
-static enum err write_entry(struct group *g, struct kv_txn *t, const struct proposal *p, struct buf *result)
+enum err group_append(struct group *g, struct kv_txn *t, const struct repl_entry *entry)
 {
     struct repl_meta *m = &g->next;
-    const struct log_entry entry = {
-        .index = m->log_last + 1,
-        .term = m->term,
-        .type = REPL_ENTRY_COMMAND,
-        .body_bytes = (uint32_t)p->body.n,
-        .data = p->data,
-    };
-    const struct repl_position pos = {.index = entry.index, .term = entry.term};
+    uint16_t ordinal = entry->head.type == REPL_ENTRY_CHUNK ? REPL_ORDINAL_PIECE : 0;
+    const struct raft_term_range range = {.first = entry->head.index, .term = entry->head.term};
     enum err e = fault_hit(FAULT_LOG_BEFORE);
-    if (e == OK) {
-        e = log_entry_put(t, g->replica, &entry);
-    }
-    if (e == OK && p->body.n > 0) {
-        e = body_write(t, g->replica, entry.index, 0, 0, p->body);
+    ASSERT(entry->head.index == m->log_last + 1 && entry->head.term >= m->last_term);
+    if (e == OK && (entry->head.term != m->last_term || m->log_first > m->log_last)) {
+        e = log_range_put(t, g->replica, range);
     }
     if (e == OK) {
-        e = fault_hit(FAULT_LOG_AFTER);
+        e = log_entry_put(t, g->replica, &entry->head);
     }
+    if (e == OK && entry->body.n > 0) {
+        e = body_write(t, g->replica, entry->head.index, ordinal, 0, entry->body);
+    }
+    if (e == OK && entry->head.type == REPL_ENTRY_CHANGE) {
+        e = log_configuration_put(t, g->replica, entry->head.index, entry->head.data);
+    }
+    if (e == OK) {
+        e = fault_hit(entry->head.type == REPL_ENTRY_CHUNK ? FAULT_STAGE_AFTER : FAULT_LOG_AFTER);
+    }
+    if (e == OK) {
+        m->log_last++;
+        m->last_term = entry->head.term;
+        m->log_bytes += entry->head.data.n + entry->body.n;
+    }
+    return e;
+}
+
+/* A piece of a staged body. Its reservation is an entry before it. */
+static enum err apply_chunk(struct group *g, struct kv_txn *t, const struct log_entry *entry, enum err *out_status)
+{
+    struct body_piece piece;
+    enum err e = body_piece_get(entry->data, &piece);
     if (e != OK) {
         return e;
     }
-    g->applied_any = true;
-    e = g->fsm.apply(g->fsm.ctx, t, pos, p->data, entry.body_bytes, result);
+    enum err refused = piece.staged == 0 || piece.staged >= entry->index || entry->body_bytes == 0 ? ERR_INVAL : OK;
+    if (refused == OK && g->fsm.staged != NULL) {
+        refused = g->fsm.staged(g->fsm.ctx, t, piece.staged);
+        if (refused == ERR_FULL || refused == ERR_NOMEM || refused == ERR_CORRUPT || refused == ERR_IO) {
+            return refused;
+        }
+    }
+    if (refused == OK) {
+        return body_piece_apply(t, g->replica, entry->index, &piece, entry->body_bytes, 0, out_status);
+    }
+    uint8_t prefix[5];
+    put_be32(prefix, g->replica);
+    prefix[4] = 'S';
+    *out_status = refused;
+    return entry->body_bytes == 0 ? OK : repl_body_kill(t, prefix, entry->index, REPL_ORDINAL_PIECE, 0);
+}
+
+enum err group_apply(struct group *g, struct kv_txn *t, const struct log_entry *entry, struct group_slot *slot)
+{
+    const struct repl_position pos = {.index = entry->index, .term = entry->term};
+    uint64_t kills_before = body_kills();
+    enum err e = OK;
+    ASSERT(entry->index == g->next.applied + 1);
+    slot->status = OK;
+    buf_reset(&slot->result);
+    if (entry->type == REPL_ENTRY_COMMAND) {
+        g->applied_any = true;
+        e = g->fsm.apply(g->fsm.ctx, t, pos, entry->data, entry->body_bytes, &slot->result);
+    } else if (entry->type == REPL_ENTRY_CHUNK) {
+        e = apply_chunk(g, t, entry, &slot->status);
+    }
     if (e == OK) {
         e = fault_hit(FAULT_APPLY_AFTER);
     }
-    if (e != OK) {
-        return e;
+    g->kills = g->kills || body_kills() != kills_before;
+    if (e == OK) {
+        g->next.applied++;
     }
-    m->log_last++;
-    m->applied = m->log_last;
-    m->log_bytes += p->data.n + p->body.n;
-    g->appended++;
-    return OK;
+    return e;
 }
 
 enum err group_write(struct group *g, struct kv_txn *t, struct group_slot *slots)
 {
-    const struct proposal *p = g->head;
-    uint64_t kills_before = body_kills();
+    struct proposal *p = g->head;
     ASSERT(g->state == GROUP_RUNNING && raft_driver_is_sole(g->raft));
     ASSERT(raft_driver_last_index(g->raft) == g->meta.log_last && g->meta.last_term == g->meta.term);
     g->appended = 0;
     for (size_t i = 0; i < g->taken; i++, p = next_of(p)) {
-        struct group_slot *slot = &slots[i];
-        slot->status = OK;
-        buf_reset(&slot->result);
-        enum err e = p->staged_index != 0 ? write_staged(g, t, p, &slot->status) : write_entry(g, t, p, &slot->result);
+        struct repl_entry entry;
+        group_entry_of(p, g->next.log_last + 1, g->next.term, &entry);
+        enum err e = group_append(g, t, &entry);
+        if (e == OK) {
+            e = group_apply(g, t, &entry.head, &slots[i]);
+        }
         if (e != OK) {
             return e;
         }
+        g->appended++;
     }
-    g->kills = body_kills() != kills_before;
     return g->appended > 0 ? log_meta_put(t, g->replica, &g->next) : OK;
+}
+
+static uint64_t entries_max(const struct group *g)
+{
+    return group_is_alone(g) ? g->limits.sole_entries_max : g->limits.log_entries_max;
+}
+
+static uint64_t bytes_max(const struct group *g)
+{
+    return group_is_alone(g) ? g->limits.sole_bytes_max : g->limits.log_bytes_max;
 }
 
 static void check_trim(struct group *g)
 {
     uint64_t entries = g->meta.log_last - g->meta.log_first + 1;
-    uint64_t slack = g->limits.log_entries_max / 4;
-    g->trim_due = entries > g->limits.log_entries_max + slack ||
-                  (g->meta.log_bytes > g->limits.log_bytes_max && entries > 1) ||
-                  (g->trim_due && entries > g->limits.log_entries_max);
+    uint64_t max = entries_max(g);
+    bool idle = g->meta.applied <= g->meta.log_first; /* nothing that could go */
+    g->trim_due = !idle && (entries > max + max / 4 || (g->meta.log_bytes > bytes_max(g) && entries > 1) ||
+                            (g->trim_due && entries > max));
 }
 
-static void tell_raft(struct group *g, uint64_t now_ms)
+static void tell_compacted(struct group *g, uint64_t now_ms)
 {
-    if (g->appended > 0) {
-        enum err e = raft_driver_append(g->raft, now_ms, g->meta.log_last + 1, g->appended);
-        ASSERT(e == OK); /* nothing to allocate: the term's range exists since the barrier */
-    }
     if (g->next.snapshot_index > g->meta.snapshot_index) {
         enum err e = raft_driver_compact(g->raft, now_ms, g->next.snapshot_index, g->next.snapshot_term,
                                          g->next.snapshot_configuration);
@@ -223,21 +246,33 @@ static void schedule_purge(struct group *g, bool trimmed, uint64_t wall_ms)
 void group_committed(struct group *g, uint64_t now_ms, uint64_t wall_ms)
 {
     bool trimmed = g->next.log_first > g->meta.log_first;
-    tell_raft(g, now_ms);
+    if (g->appended > 0) {
+        enum err e = raft_driver_append(g->raft, now_ms, g->meta.log_last + 1, g->appended);
+        ASSERT(e == OK); /* nothing to allocate: the term's range exists since the barrier */
+    }
+    tell_compacted(g, now_ms);
     g->meta = g->next;
     g->appended = 0;
     g->taken = 0;
+    g->applied_now = 0;
     check_trim(g);
     schedule_purge(g, trimmed, wall_ms);
     g->kills = false;
+    group_publish(g);
     group_tell_committed(g);
 }
 
 void group_aborted(struct group *g)
 {
     g->next = g->meta;
+    copy_in_aborted(g);
     g->appended = 0;
     g->taken = 0;
+    g->applied_now = 0;
+    g->written = 0;
+    g->wrote_state = false;
+    g->answers = 0;
+    g->change_index = 0;
     g->kills = false;
     g->purge_done = false;
     if (g->applied_any && g->fsm.aborted != NULL) {
@@ -248,16 +283,18 @@ void group_aborted(struct group *g)
 
 /* --- upkeep --- */
 
+/* The last entry stays, and what is not applied. */
 static uint64_t trim_target(const struct group *g)
 {
     uint64_t entries = g->next.log_last - g->next.log_first + 1;
+    uint64_t most = g->next.applied < g->next.log_last ? g->next.applied : g->next.log_last - 1;
     uint64_t target = 0;
-    if (entries > g->limits.log_entries_max) {
-        target = g->next.log_last - g->limits.log_entries_max;
-    } else if (g->next.log_bytes > g->limits.log_bytes_max) {
+    if (entries > entries_max(g)) {
+        target = g->next.log_last - entries_max(g);
+    } else if (g->next.log_bytes > bytes_max(g)) {
         target = g->next.log_first; /* entry by entry: the sizes are in the rows */
     }
-    return target < g->next.log_last ? target : g->next.log_last - 1;
+    return target < most ? target : most;
 }
 
 static enum err trim(struct group *g, struct kv_txn *t, size_t *rows_left, bool *changed)

@@ -32,13 +32,20 @@ enum err log_meta_put(struct kv_txn *t, uint32_t replica, const struct repl_meta
     return kv_put(t, key_slice(&k), slice_make(row, sizeof(row)));
 }
 
+static bool log_is_sane(const struct repl_meta *m)
+{
+    if (m->log_first == m->log_last + 1 && m->last_term != m->snapshot_term) {
+        return false; /* an empty log ends with the snapshot */
+    }
+    return m->log_first >= 1 && m->log_first <= m->log_last + 1 && m->applied <= m->log_last &&
+           m->applied + 1 >= m->log_first && m->snapshot_index + 1 >= m->log_first && m->snapshot_index <= m->applied &&
+           m->last_term <= m->term && m->log_last < UINT64_MAX / 2 && m->term < UINT64_MAX / 2;
+}
+
 static bool meta_is_sane(const struct repl_meta *m)
 {
-    return m->node != 0 && m->log_first >= 1 && m->log_first <= m->log_last && m->applied <= m->log_last &&
-           m->applied + 1 >= m->log_first && m->snapshot_index + 1 >= m->log_first && m->snapshot_index <= m->applied &&
-           m->last_term <= m->term && (m->snapshot_index == 0) == (m->snapshot_configuration == 0) &&
-           (m->snapshot_index == 0) == (m->snapshot_term == 0) && m->snapshot_configuration <= m->snapshot_index &&
-           m->log_last < UINT64_MAX / 2 && m->term < UINT64_MAX / 2;
+    return m->node != 0 && log_is_sane(m) && (m->snapshot_index == 0) == (m->snapshot_configuration == 0) &&
+           (m->snapshot_index == 0) == (m->snapshot_term == 0) && m->snapshot_configuration <= m->snapshot_index;
 }
 
 enum err log_meta_get(struct kv_txn *t, uint32_t replica, struct repl_meta *out)
@@ -121,7 +128,7 @@ static enum err row_head_decode(struct slice row, uint64_t index, struct row_hea
     uint8_t type = row.p[8];
     uint32_t data_bytes = get_le32(row.p + 16);
     size_t first = data_bytes < ROW_DATA_MAX ? data_bytes : ROW_DATA_MAX;
-    if (type < REPL_ENTRY_COMMAND || type > REPL_ENTRY_CHANGE || data_bytes > REPL_ENTRY_BYTES_MAX ||
+    if (type < REPL_ENTRY_COMMAND || type > REPL_ENTRY_TYPE_MAX || data_bytes > REPL_ENTRY_BYTES_MAX ||
         row.n != ROW_HEAD_BYTES + first) {
         return ERR_CORRUPT;
     }

@@ -19,7 +19,7 @@ struct repl_meta {
     uint64_t term;
     uint64_t vote; /* 0 = none */
     uint64_t applied;
-    uint64_t log_first; /* log_last + 1 when empty */
+    uint64_t log_first; /* log_last + 1 when empty: a replica that has just joined or got a snapshot */
     uint64_t log_last;
     uint64_t last_term; /* of log_last */
     uint64_t snapshot_index;
@@ -65,6 +65,14 @@ struct log_index {
 MUST_CHECK enum err log_index_load(struct kv_txn *t, uint32_t replica, const struct repl_meta *m,
                                    struct log_index *out);
 void log_index_fini(struct log_index *x);
+
+/* Term of an entry of the log, or of the snapshot's. ERR_NOTFOUND. */
+MUST_CHECK enum err log_term_of(struct kv_txn *t, uint32_t replica, const struct repl_meta *m, uint64_t index,
+                                uint64_t *out_term);
+
+/* Cuts entries from index `from` (> applied) on off the log's end, with their bodies, term ranges and configurations;
+ * updates log_last, last_term and log_bytes of *m (the caller writes the meta row). */
+MUST_CHECK enum err log_truncate(struct kv_txn *t, uint32_t replica, struct repl_meta *m, uint64_t from);
 
 /* Deletes entries from the head of the log up to last_index, at most rows_max rows, in one walk; updates log_first,
  * log_bytes and the snapshot fields of *m (the caller writes the meta row). Term ranges and configurations that nobody

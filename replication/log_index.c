@@ -103,6 +103,9 @@ static enum err load_ranges(struct kv_cursor *c, uint32_t replica, const struct 
     if (e != OK && e != ERR_NOTFOUND) {
         return e;
     }
+    if (m->log_first > m->log_last) {
+        return OK; /* an empty log has none, or the one that its end was cut off from */
+    }
     return x->n_ranges > 0 && x->ranges[x->n_ranges - 1].term == m->last_term ? OK : ERR_CORRUPT;
 }
 
@@ -152,7 +155,7 @@ static enum err settle_changes(const struct repl_meta *m, struct log_index *x)
         at += x->changes[i].configuration.n;
     }
     if (m->snapshot_configuration == 0) {
-        return x->n_changes > 0 && x->changes[0].index == 1 ? OK : ERR_CORRUPT;
+        return m->log_last == 0 || (x->n_changes > 0 && x->changes[0].index == 1) ? OK : ERR_CORRUPT;
     }
     if (x->n_changes == 0 || x->changes[0].index != m->snapshot_configuration) {
         return ERR_CORRUPT;

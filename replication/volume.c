@@ -10,6 +10,8 @@
 
 #define LOG_ENTRIES_MAX_DEFAULT 1000
 #define LOG_BYTES_MAX_DEFAULT ((uint64_t)64 << 20)
+#define ELECTION_MS_DEFAULT 2000
+#define HEARTBEAT_MS_DEFAULT 300
 #define FORMAT_VERSION 1
 #define VOLUME_ROW_BYTES 12
 
@@ -121,14 +123,24 @@ enum err volume_open(const struct volume_config *cfg, struct volume **out)
     v->cfg = *cfg;
     v->limits.log_entries_max = cfg->log_entries_max == 0 ? LOG_ENTRIES_MAX_DEFAULT : cfg->log_entries_max;
     v->limits.log_bytes_max = cfg->log_bytes_max == 0 ? LOG_BYTES_MAX_DEFAULT : cfg->log_bytes_max;
+    v->limits.sole_entries_max = cfg->sole_entries_max == 0 ? v->limits.log_entries_max : cfg->sole_entries_max;
+    v->limits.sole_bytes_max = cfg->sole_bytes_max == 0 ? v->limits.log_bytes_max : cfg->sole_bytes_max;
+    v->limits.election_ms = cfg->election_ms == 0 ? ELECTION_MS_DEFAULT : cfg->election_ms;
+    v->limits.heartbeat_ms = cfg->heartbeat_ms == 0 ? HEARTBEAT_MS_DEFAULT : cfg->heartbeat_ms;
     v->limits.dead_retention_ms = cfg->dead_retention_ms;
     v->entries_max = VOLUME_TURN_ENTRIES_MAX;
     v->purge_at_ms = UINT64_MAX;
+    v->grid_ms = UINT64_MAX;
+    v->garbage = true; /* what a copy left behind that a crash ended */
+    list_init(&v->submit);
     list_init(&v->active);
     list_init(&v->batch);
     list_init(&v->upkeep);
     list_init(&v->starting);
     buf_init(&v->scratch, REPL_ENTRY_BYTES_MAX);
+    buf_init(&v->message, REPL_MESSAGE_BYTES_MAX + REPL_ENTRY_BYTES_MAX);
+    buf_init(&v->body, REPL_ENTRY_BYTES_MAX);
+    buf_init(&v->spare.result, REPL_RESULT_BYTES_MAX);
     enum err e = load_volume(v);
     if (e != OK) {
         volume_close(v);
@@ -153,6 +165,9 @@ void volume_close(struct volume *v)
     mem_free(v->groups);
     mem_free(v->found);
     buf_fini(&v->scratch);
+    buf_fini(&v->message);
+    buf_fini(&v->body);
+    buf_fini(&v->spare.result);
     mem_free(v);
 }
 
@@ -214,7 +229,8 @@ static uint32_t found_replica(const struct volume *v, struct shard_id shard)
     return 0;
 }
 
-static enum err load_group(struct volume *v, const struct group_config *cfg, bool fresh, struct group **out)
+static enum err load_group(struct volume *v, const struct group_config *cfg, enum group_origin origin,
+                           struct group **out)
 {
     struct kv_txn *t;
     struct buf why;
@@ -223,7 +239,7 @@ static enum err load_group(struct volume *v, const struct group_config *cfg, boo
         return e;
     }
     buf_init(&why, 512);
-    e = group_load(cfg, t, fresh, out, &why);
+    e = group_load(cfg, t, origin, out, &why);
     kv_abort(t);
     if (e != OK) {
         log_error("replica.refused", "a replica cannot be opened", LOG_U64("shard", cfg->shard.v),
@@ -233,7 +249,8 @@ static enum err load_group(struct volume *v, const struct group_config *cfg, boo
     return e;
 }
 
-enum err volume_replica_open(struct volume *v, struct shard_id shard, struct node_id node, const struct repl_fsm *fsm)
+static enum err open_replica(struct volume *v, struct shard_id shard, struct node_id node, const struct repl_fsm *fsm,
+                             enum group_origin when_new)
 {
     if (shard.v >= VOLUME_TABLE_PAGES * VOLUME_TABLE_PAGE_GROUPS || node.v == 0) {
         return ERR_INVAL;
@@ -250,7 +267,7 @@ enum err volume_replica_open(struct volume *v, struct shard_id shard, struct nod
     struct group_config cfg = {
         .replica = fresh ? v->next_replica : replica, .shard = shard, .node = node, .limits = v->limits, .fsm = *fsm};
     struct group *g;
-    e = load_group(v, &cfg, fresh, &g);
+    e = load_group(v, &cfg, fresh ? when_new : GROUP_FROM_DISK, &g);
     if (e != OK) {
         return e;
     }
@@ -259,6 +276,63 @@ enum err volume_replica_open(struct volume *v, struct shard_id shard, struct nod
         v->row_dirty = true;
     }
     publish_group(v, g);
+    return OK;
+}
+
+enum err volume_replica_open(struct volume *v, struct shard_id shard, struct node_id node, const struct repl_fsm *fsm)
+{
+    return open_replica(v, shard, node, fsm, GROUP_FOUND);
+}
+
+enum err volume_replica_join(struct volume *v, struct shard_id shard, struct node_id node, const struct repl_fsm *fsm)
+{
+    return open_replica(v, shard, node, fsm, GROUP_JOIN);
+}
+
+/* --- control, on the volume's thread --- */
+
+static struct group *running(struct volume *v, struct shard_id shard)
+{
+    struct group *g = volume_group(v, shard);
+    return g != NULL && g->state == GROUP_RUNNING ? g : NULL;
+}
+
+enum err volume_transfer(struct volume *v, struct shard_id shard, struct node_id to)
+{
+    struct group *g = running(v, shard);
+    return g == NULL ? ERR_NOT_LEADER : group_step_transfer(v, g, to, clock_mono_ms(v->cfg.clock));
+}
+
+enum err volume_change(struct volume *v, struct shard_id shard, const struct raft_server_info *servers, size_t n)
+{
+    struct group *g = running(v, shard);
+    if (g == NULL) {
+        return ERR_NOT_LEADER;
+    }
+    buf_reset(&v->scratch);
+    enum err e = n == 0 || n > RAFT_SERVERS_MAX ? ERR_INVAL : raft_configuration_put(servers, n, &v->scratch);
+    return e != OK ? e : group_step_change(v, g, buf_slice(&v->scratch), clock_mono_ms(v->cfg.clock));
+}
+
+enum err volume_status(struct volume *v, struct shard_id shard, struct volume_status *out)
+{
+    struct group *g = running(v, shard);
+    if (g == NULL) {
+        return ERR_NOTFOUND;
+    }
+    memset(out, 0, sizeof(*out));
+    out->term = raft_driver_term(g->raft);
+    out->leader = raft_driver_leader(g->raft);
+    out->serves = raft_driver_serves(g->raft);
+    out->log_first = g->meta.log_first;
+    out->log_last = g->meta.log_last;
+    out->commit = raft_driver_commit_index(g->raft);
+    out->applied = g->meta.applied;
+    out->changing = raft_driver_changing(g->raft);
+    out->n_servers = raft_driver_servers(g->raft, out->servers);
+    for (size_t i = 0; i < out->n_servers; i++) {
+        out->match[i] = raft_driver_match(g->raft, out->servers[i].node);
+    }
     return OK;
 }
 
@@ -273,6 +347,40 @@ bool volume_leads(struct volume *v, struct shard_id shard, uint64_t *out_term)
     }
     *out_term = term;
     return true;
+}
+
+bool volume_read_begin(struct volume *v, struct shard_id shard, struct volume_read *out)
+{
+    struct group *g = volume_group(v, shard);
+    if (g == NULL) {
+        return false;
+    }
+    /* The index first: leadership of the same term then still covers it. */
+    out->index = __atomic_load_n(&g->commit, __ATOMIC_ACQUIRE);
+    out->alone = __atomic_load_n(&g->alone, __ATOMIC_ACQUIRE) != 0;
+    out->term = group_leads_term(g);
+    return out->term != 0;
+}
+
+static uint64_t read_atomic(struct volume *v, struct shard_id shard, size_t field)
+{
+    struct group *g = volume_group(v, shard);
+    return g == NULL ? 0 : __atomic_load_n((uint64_t *)(void *)((char *)g + field), __ATOMIC_ACQUIRE);
+}
+
+uint64_t volume_applied(struct volume *v, struct shard_id shard)
+{
+    return read_atomic(v, shard, offsetof(struct group, applied));
+}
+
+uint64_t volume_term(struct volume *v, struct shard_id shard)
+{
+    return read_atomic(v, shard, offsetof(struct group, term));
+}
+
+struct node_id volume_leader(struct volume *v, struct shard_id shard)
+{
+    return (struct node_id){read_atomic(v, shard, offsetof(struct group, leader))};
 }
 
 enum err volume_state_prefix(struct volume *v, struct shard_id shard, uint8_t out_prefix[5])
@@ -293,6 +401,8 @@ void volume_stats(const struct volume *v, struct volume_stats *out)
     out->entries = __atomic_load_n(&v->stats.entries, __ATOMIC_RELAXED);
     out->body_bytes = __atomic_load_n(&v->stats.body_bytes, __ATOMIC_RELAXED);
     out->full_refusals = __atomic_load_n(&v->stats.full_refusals, __ATOMIC_RELAXED);
+    out->messages = __atomic_load_n(&v->stats.messages, __ATOMIC_RELAXED);
+    out->messages_dropped = __atomic_load_n(&v->stats.messages_dropped, __ATOMIC_RELAXED);
     out->commit_us_total = __atomic_load_n(&v->stats.commit_us_total, __ATOMIC_RELAXED);
     out->above_watermark = __atomic_load_n(&v->above_watermark, __ATOMIC_RELAXED);
 }

@@ -7,6 +7,7 @@
 
 #define VOLUME_TURN_BYTES_MAX ((size_t)8 << 20) /* larger dirty lists spill in LMDB */
 #define VOLUME_TURN_ENTRIES_MAX 4096
+#define VOLUME_GRID_MS 100   /* timers of all groups fire together, so that their messages travel together */
 #define VOLUME_RETRY_MS 1000 /* after ERR_FULL or ERR_NOMEM in what nobody waits for */
 #define VOLUME_TABLE_PAGES 1024
 #define VOLUME_TABLE_PAGE_GROUPS 256
@@ -15,6 +16,7 @@ struct volume {
     struct volume_config cfg;
     struct group_limits limits;
     uint32_t next_replica;
+    bool garbage;   /* there may be replicas to delete */
     bool row_dirty; /* next_replica is not on disk yet */
     bool dead;      /* the store is gone (a simulated crash): nothing is answered any more */
 
@@ -26,6 +28,7 @@ struct volume {
     size_t n_found;
     size_t found_capacity;
 
+    struct list submit;   /* groups of several servers that got proposals */
     struct list active;   /* groups with proposals, next to be served first */
     struct list batch;    /* groups of the open transaction */
     struct list upkeep;   /* groups with rows to trim or purge */
@@ -34,9 +37,15 @@ struct volume {
     size_t entries_max; /* of the next transaction: halved by ERR_FULL until the one that does not fit stands alone */
     struct group_slot *slots;
     size_t n_slots;
+    struct group_slot spare; /* of entries that nobody here waits for */
     struct buf scratch;
-    uint64_t pause_until_ms;  /* monotonic: no upkeep and no start before */
-    uint64_t purge_at_ms;     /* wall clock: earliest walk over dead bodies of any group, UINT64_MAX = none */
+    struct buf message; /* being built */
+    uint64_t message_term; /* of its last entry */
+    struct buf body;       /* of the entry that goes into it */
+    struct kv_txn *reader; /* open while groups are stepped before the transaction; NULL = none was needed */
+    uint64_t grid_ms;      /* monotonic: when timers are looked at next */
+    uint64_t pause_until_ms; /* monotonic: no upkeep and no start before */
+    uint64_t purge_at_ms;    /* wall clock: earliest walk over dead bodies of any group, UINT64_MAX = none */
     bool above_watermark;     /* written by the turn, read by volume_stats */
     uint64_t watermark_at_ms; /* monotonic: next look */
     uint64_t bytes_since_look;
@@ -45,14 +54,38 @@ struct volume {
 
 struct group *volume_group(struct volume *v, struct shard_id shard);
 MUST_CHECK enum err volume_row_put(struct volume *v, struct kv_txn *t);
-/* Puts a running group with proposals among those that a turn serves. */
+/* Puts a running group with something for a transaction among those that a turn serves. */
 void volume_activate(struct volume *v, struct group *g);
-/* Answers everything that waits for the group. */
+void volume_answer(struct proposal *p, enum err status);
+/* The group falls back to what is on the disk, and starts from there in the next turn. */
+void volume_reload(struct volume *v, struct group *g);
+/* Answers everything that waits for the group: what raft has not seen with `status`, the rest with ERR_UNAVAILABLE. */
 void volume_fail_waiting(struct group *g, enum err status);
 /* A corrupt row stops its shard, not its neighbours. */
 void volume_quarantine(struct group *g);
 /* The transaction is thrown away: every group of the batch is as before. */
 void volume_abort_batch(struct volume *v);
+
+/* --- group_step.c: raft goes on, for groups of several servers --- */
+
+void group_step_started(struct volume *v, struct group *g, const struct raft_driver_update *u, uint64_t now_ms);
+void group_step_received(struct volume *v, struct group *g, const struct repl_message *message,
+                         struct repl_received *received, uint64_t now_ms);
+/* Does nothing before raft's deadline. */
+void group_step_timeout(struct volume *v, struct group *g, uint64_t now_ms);
+/* Hands waiting proposals to raft, or answers them. */
+void group_step_submit(struct volume *v, struct group *g, uint64_t now_ms);
+MUST_CHECK enum err group_step_change(struct volume *v, struct group *g, struct slice configuration, uint64_t now_ms);
+MUST_CHECK enum err group_step_transfer(struct volume *v, struct group *g, struct node_id to, uint64_t now_ms);
+/* A read transaction of this turn. */
+MUST_CHECK enum err volume_reader(struct volume *v, struct kv_txn **out);
+void volume_send(struct volume *v, struct node_id to, bool bulk, struct slice message);
+/* The group has another replica on disk. */
+void volume_switched(struct volume *v, struct group *g);
+/* After group_committed. */
+void group_step_committed(struct volume *v, struct group *g, uint64_t now_ms);
+void group_send_late(struct volume *v, struct group *g);
+
 /* Sets v->dead when the store is. */
 void volume_start_groups(struct volume *v, uint64_t now_ms);
 

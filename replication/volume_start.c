@@ -93,7 +93,8 @@ static enum err run_started(struct volume *v, uint64_t now_ms)
         if (g->state != GROUP_DURABLE) {
             continue;
         }
-        e = group_start_raft(g, t, now_ms, (unsigned)rng_u64(v->cfg.rng));
+        struct raft_driver_update u;
+        e = group_start_raft(g, t, now_ms, (unsigned)rng_u64(v->cfg.rng), &u);
         if (e == ERR_CORRUPT) {
             volume_quarantine(g);
             e = OK;
@@ -104,7 +105,8 @@ static enum err run_started(struct volume *v, uint64_t now_ms)
         }
         list_remove(&g->start);
         list_push_back(&v->upkeep, &g->upkeep);
-        volume_activate(v, g);
+        v->grid_ms = now_ms < v->grid_ms ? now_ms : v->grid_ms;
+        group_step_started(v, g, &u, now_ms);
     }
     kv_abort(t);
     return e;

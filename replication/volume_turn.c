@@ -1,7 +1,9 @@
 #include "proto/base/assert.h"
+#include "proto/base/bytes.h"
 #include "proto/base/fault.h"
 #include "proto/base/log.h"
 #include "proto/base/mem.h"
+#include "replication/copy.h"
 #include "replication/volume_run.h"
 
 #define UPKEEP_IDLE_MS 50 /* upkeep waits this long for a turn that commits anyway */
@@ -9,11 +11,12 @@
 #define WATERMARK_MS 1000       /* between looks at the free space */
 #define UPKEEP_ROWS_BASE 512    /* rows trimmed or purged a turn, */
 #define UPKEEP_ROWS_PER_ENTRY 3 /* plus so many for each entry of it: upkeep keeps pace with the load */
+#define PEERS_RETRY_MS 100      /* after a failed transaction of a group of several servers */
 #define SLOT_KEEP_BYTES 4096    /* result buffers larger than this are given back */
 
 static const struct slice nothing = {NULL, 0};
 
-static void answer(struct proposal *p, enum err status)
+void volume_answer(struct proposal *p, enum err status)
 {
     p->done(p, status, nothing);
 }
@@ -39,7 +42,7 @@ static enum err admit(const struct volume *v, const struct proposal *p, const st
 
 void volume_activate(struct volume *v, struct group *g)
 {
-    if (g->state == GROUP_RUNNING && g->head != NULL && list_empty(&g->active)) {
+    if (g->state == GROUP_RUNNING && list_empty(&g->active) && group_has_work(g)) {
         list_push_back(&v->active, &g->active);
     }
 }
@@ -54,11 +57,80 @@ static void take_inbox(struct volume *v, struct proposal *list)
         enum err e = admit(v, p, g);
         if (e != OK) {
             volume_count(&v->stats.full_refusals, e == ERR_FULL);
-            answer(p, e);
+            volume_answer(p, e);
             continue;
         }
         group_push(g, p);
+        if (g->state == GROUP_RUNNING && !group_is_alone(g) && list_empty(&g->submit)) {
+            list_push_back(&v->submit, &g->submit);
+        }
         volume_activate(v, g);
+    }
+}
+
+/* --- peers --- */
+
+static void take_message(struct volume *v, struct repl_received *r, struct slice bytes, uint64_t now_ms)
+{
+    struct repl_message m;
+    struct group *g = NULL;
+    if (repl_message_get(bytes, &m) == OK) {
+        g = volume_group(v, m.shard);
+    }
+    if (g == NULL || g->state != GROUP_RUNNING || m.to.v != g->node.v || m.from.v == g->node.v) {
+        volume_count(&v->stats.messages_dropped, 1);
+        return;
+    }
+    volume_count(&v->stats.messages, 1);
+    group_step_received(v, g, &m, r, now_ms);
+}
+
+static void take_received(struct volume *v, struct repl_received *list, uint64_t now_ms)
+{
+    while (list != NULL) {
+        struct repl_received *r = list;
+        struct reader rest = reader_make(r->bytes);
+        list = (struct repl_received *)(void *)r->node.next; /* node is the first member */
+        r->refs = 1;
+        while (reader_left(&rest) > 0) {
+            struct slice bytes = reader_bytes(&rest, reader_le32(&rest));
+            take_message(v, r, bytes, now_ms);
+        }
+        group_received_unref(r);
+    }
+}
+
+/* Groups that got proposals hand them to raft, each what came for it in one go. */
+static void submit_all(struct volume *v, uint64_t now_ms)
+{
+    for (struct list *it = list_pop_front(&v->submit); it != NULL; it = list_pop_front(&v->submit)) {
+        struct group *g = LIST_ENTRY(it, struct group, submit);
+        if (g->state == GROUP_RUNNING && !group_is_alone(g)) {
+            group_step_submit(v, g, now_ms);
+        }
+    }
+}
+
+static void look_at_timers(struct volume *v, uint64_t now_ms)
+{
+    if (now_ms < v->grid_ms) {
+        return;
+    }
+    v->grid_ms = UINT64_MAX;
+    for (size_t i = 0; i < v->n_groups; i++) {
+        struct group *g = v->groups[i];
+        if (g->state == GROUP_RUNNING && !group_is_alone(g)) {
+            group_step_timeout(v, g, now_ms);
+            v->grid_ms = now_ms - now_ms % VOLUME_GRID_MS + VOLUME_GRID_MS;
+        }
+    }
+}
+
+static void end_reader(struct volume *v)
+{
+    if (v->reader != NULL) {
+        kv_abort(v->reader);
+        v->reader = NULL;
     }
 }
 
@@ -95,8 +167,49 @@ static void look_at_watermark(struct volume *v, uint64_t now_ms)
 
 void volume_fail_waiting(struct group *g, enum err status)
 {
+    for (struct proposal *p = group_land(g); p != NULL; p = group_land(g)) {
+        volume_answer(p, ERR_UNAVAILABLE);
+    }
     for (struct proposal *p = group_pop(g); p != NULL; p = group_pop(g)) {
-        answer(p, status);
+        volume_answer(p, status);
+    }
+}
+
+void volume_switched(struct volume *v, struct group *g)
+{
+    uint8_t prefix[5];
+    put_be32(prefix, g->replica);
+    prefix[4] = 'S';
+    if (g->fsm.moved != NULL) {
+        g->fsm.moved(g->fsm.ctx, prefix);
+    }
+    v->garbage = true;
+    volume_reload(v, g);
+}
+
+void volume_reload(struct volume *v, struct group *g)
+{
+    list_remove(&g->active);
+    list_remove(&g->batch);
+    list_remove(&g->upkeep);
+    list_remove(&g->submit);
+    v->garbage = v->garbage || g->copy_in != NULL;
+    struct kv_txn *t = NULL;
+    enum err e = kv_begin(v->cfg.kv, false, &t);
+    if (e == OK) {
+        e = group_reload(g, t);
+        kv_abort(t);
+    } else if (group_reload(g, NULL) != OK) {
+        return;
+    }
+    volume_fail_waiting(g, ERR_UNAVAILABLE);
+    list_remove(&g->start);
+    if (e == OK) {
+        list_push_back(&v->starting, &g->start);
+    } else if (e == ERR_IO) {
+        v->dead = true;
+    } else {
+        volume_quarantine(g);
     }
 }
 
@@ -109,6 +222,7 @@ void volume_quarantine(struct group *g)
     list_remove(&g->active);
     list_remove(&g->upkeep);
     list_remove(&g->start);
+    list_remove(&g->submit);
     volume_fail_waiting(g, ERR_UNAVAILABLE);
 }
 
@@ -128,6 +242,7 @@ struct turn {
     size_t bytes;
     bool upkeep;       /* wanted */
     bool changed;      /* there is something to commit */
+    bool cleaned;      /* no replica to delete is left */
     struct group *bad; /* the group whose rows failed */
 };
 
@@ -152,12 +267,35 @@ static enum err grow_slots(struct volume *v, size_t n)
     return OK;
 }
 
+/* A group of several servers writes all that waits or nothing; one that is alone in the transaction may exceed it. */
+static bool collect_group(struct volume *v, struct turn *turn, struct group *g, size_t *out_bytes)
+{
+    size_t entries_left = v->entries_max - turn->entries;
+    if (turn->now_ms < g->retry_at_ms) {
+        return false;
+    }
+    if (group_is_alone(g)) {
+        *out_bytes = group_collect(g, entries_left, VOLUME_TURN_BYTES_MAX - turn->bytes);
+        return g->taken > 0;
+    }
+    bool first = list_empty(&v->batch);
+    return group_peers_collect(g, first ? VOLUME_TURN_ENTRIES_MAX : entries_left,
+                               first ? SIZE_MAX / 2 : VOLUME_TURN_BYTES_MAX - turn->bytes, out_bytes);
+}
+
 static void collect(struct volume *v, struct turn *turn)
 {
     LIST_FOREACH_SAFE (it, &v->active) {
         struct group *g = LIST_ENTRY(it, struct group, active);
-        size_t bytes = group_collect(g, v->entries_max - turn->entries, VOLUME_TURN_BYTES_MAX - turn->bytes);
-        if (g->taken == 0) {
+        size_t bytes = 0;
+        if (!group_has_work(g)) {
+            list_remove(&g->active);
+            continue;
+        }
+        if (!collect_group(v, turn, g, &bytes)) {
+            if (turn->now_ms < g->retry_at_ms) {
+                continue;
+            }
             break; /* the transaction is full: this group is first next time */
         }
         g->slot = turn->entries;
@@ -171,7 +309,13 @@ static enum err write_batch(struct volume *v, struct kv_txn *t, struct turn *tur
 {
     LIST_FOREACH (it, &v->batch) {
         struct group *g = LIST_ENTRY(it, struct group, batch);
-        enum err e = group_write(g, t, &v->slots[g->slot]);
+        struct kv_spy spy;
+        struct kv_txn *watched = copy_out_watch(g, &spy, t);
+        enum err e = group_is_alone(g) ? group_write(g, watched, &v->slots[g->slot])
+                                       : group_peers_write(g, watched, &v->slots[g->slot], &v->spare, &v->scratch);
+        if (e == OK && copy_in_waits(g)) {
+            e = copy_in_write(v, g, t);
+        }
         if (e != OK) {
             turn->bad = g;
             return e;
@@ -193,13 +337,24 @@ static enum err write_upkeep(struct volume *v, struct kv_txn *t, struct turn *tu
         if (list_empty(&g->batch)) {
             list_push_back(&v->batch, &g->batch);
         }
-        enum err e = group_upkeep(g, t, turn->wall_ms, &rows_left, &changed);
+        struct kv_spy spy;
+        enum err e =
+            group_upkeep(g, copy_out_watch(g, &spy, t), turn->wall_ms, &rows_left, &changed);
         if (e != OK) {
             turn->bad = g;
             return e;
         }
         turn->changed = turn->changed || changed;
     }
+    if (v->garbage && rows_left > 0) {
+        bool changed = false;
+        bool done = false;
+        enum err e = copy_garbage_step(v, t, &rows_left, &changed, &done);
+        turn->changed = turn->changed || changed;
+        turn->cleaned = done;
+        return e;
+    }
+    return OK;
     return fault_hit(FAULT_UPKEEP_AFTER);
 }
 
@@ -219,6 +374,7 @@ static enum err write_turn(struct volume *v, struct turn *turn)
         e = fault_hit(FAULT_COMMIT_BEFORE);
     }
     if (e != OK || !turn->changed) {
+        v->garbage = v->garbage && !(e == OK && turn->cleaned);
         kv_abort(t);
         return e;
     }
@@ -232,11 +388,11 @@ static enum err write_turn(struct volume *v, struct turn *turn)
     return e;
 }
 
-static void answer_group(struct volume *v, struct group *g, size_t taken)
+static void answer_group(struct volume *v, struct group *g, size_t n, bool alone)
 {
-    for (size_t i = 0; i < taken; i++) {
+    for (size_t i = 0; i < n; i++) {
         struct group_slot *slot = &v->slots[g->slot + i];
-        struct proposal *p = group_pop(g);
+        struct proposal *p = alone ? group_pop(g) : group_land(g);
         volume_count(&v->stats.entries, p->staged_index == 0);
         volume_count(&v->stats.body_bytes, slot->status == OK ? p->body.n : 0);
         fault_pass(FAULT_REPLY_BEFORE);
@@ -254,9 +410,10 @@ static void turn_committed(struct volume *v, const struct turn *turn)
 {
     LIST_FOREACH_SAFE (it, &v->batch) {
         struct group *g = LIST_ENTRY(it, struct group, batch);
-        size_t taken = g->taken;
+        size_t answers = group_is_alone(g) ? g->taken : g->answers;
+        g->was_alone = group_is_alone(g);
         group_committed(g, turn->now_ms, turn->wall_ms);
-        g->taken = taken; /* still to be answered */
+        g->answers = answers; /* still to be given */
         v->purge_at_ms = g->purge_at_ms < v->purge_at_ms ? g->purge_at_ms : v->purge_at_ms;
         list_remove(&g->upkeep);
         if (group_wants_upkeep(g)) {
@@ -265,12 +422,19 @@ static void turn_committed(struct volume *v, const struct turn *turn)
     }
     for (struct list *it = list_pop_front(&v->batch); it != NULL; it = list_pop_front(&v->batch)) {
         struct group *g = LIST_ENTRY(it, struct group, batch);
-        size_t taken = g->taken;
-        g->taken = 0;
-        answer_group(v, g, taken);
+        size_t answers = g->answers;
+        g->answers = 0;
+        answer_group(v, g, answers, g->was_alone);
         list_remove(&g->active);
+        if (!g->was_alone) {
+            group_step_committed(v, g, turn->now_ms);
+        }
+        if (g->state == GROUP_RUNNING && !group_is_alone(g) && g->head != NULL) {
+            group_step_submit(v, g, turn->now_ms); /* what the bound on uncommitted entries held back */
+        }
         volume_activate(v, g);
     }
+    v->garbage = v->garbage && !turn->cleaned;
     v->bytes_since_look += turn->bytes;
     if (turn->entries > 0 && v->entries_max < VOLUME_TURN_ENTRIES_MAX) {
         v->entries_max = 2 * v->entries_max < VOLUME_TURN_ENTRIES_MAX ? 2 * v->entries_max : VOLUME_TURN_ENTRIES_MAX;
@@ -285,7 +449,29 @@ static void refuse_first(struct volume *v, enum err e)
     list_remove(&g->active);
     volume_activate(v, g);
     volume_count(&v->stats.full_refusals, e == ERR_FULL);
-    answer(p, e == ERR_FULL ? ERR_FULL : ERR_OVERLOAD);
+    volume_answer(p, e == ERR_FULL ? ERR_FULL : ERR_OVERLOAD);
+}
+
+/* Raft has these entries already: they cannot be refused, only tried again. */
+static void put_off(struct volume *v, const struct turn *turn, struct group *only)
+{
+    for (size_t i = 0; i < v->n_groups; i++) {
+        struct group *g = v->groups[i];
+        if (!group_is_alone(g) && !list_empty(&g->active) && (only == NULL || only == g)) {
+            g->retry_at_ms = turn->now_ms + PEERS_RETRY_MS;
+        }
+    }
+}
+
+static bool peers_wait(const struct volume *v, const struct turn *turn)
+{
+    LIST_FOREACH (it, &v->active) {
+        const struct group *g = LIST_ENTRY(it, struct group, active);
+        if (!group_is_alone(g) && turn->now_ms >= g->retry_at_ms) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Nothing changed on disk. Upkeep is put off first; then the batch is halved until the proposal that does not fit
@@ -303,6 +489,10 @@ static void turn_aborted(struct volume *v, const struct turn *turn, enum err e)
     }
     if (turn->upkeep) {
         v->pause_until_ms = turn->now_ms + VOLUME_RETRY_MS;
+    } else if (turn->bad != NULL && !group_is_alone(turn->bad)) {
+        put_off(v, turn, turn->bad);
+    } else if (peers_wait(v, turn)) {
+        put_off(v, turn, NULL);
     } else if (turn->entries > 1) {
         v->entries_max = turn->entries / 2;
     } else {
@@ -312,9 +502,9 @@ static void turn_aborted(struct volume *v, const struct turn *turn, enum err e)
 
 static void run_turn(struct volume *v, struct turn *turn)
 {
-    turn->upkeep = !list_empty(&v->upkeep) && turn->now_ms >= v->pause_until_ms;
+    turn->upkeep = (!list_empty(&v->upkeep) || v->garbage) && turn->now_ms >= v->pause_until_ms;
     collect(v, turn);
-    if (turn->entries == 0 && !turn->upkeep) {
+    if (list_empty(&v->batch) && !turn->upkeep) {
         return;
     }
     enum err e = grow_slots(v, turn->entries);
@@ -347,21 +537,37 @@ static void scan_due(struct volume *v, const struct turn *turn)
     }
 }
 
-static uint64_t wait_ms(const struct volume *v, const struct turn *turn)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-    if (!list_empty(&v->active)) {
-        return 0;
-    }
-    if (!list_empty(&v->starting) || !list_empty(&v->upkeep)) {
-        uint64_t pause = v->pause_until_ms > turn->now_ms ? v->pause_until_ms - turn->now_ms : 0;
-        uint64_t idle = list_empty(&v->starting) ? UPKEEP_IDLE_MS : 0;
-        return pause > idle ? pause : idle;
-    }
-    uint64_t purge = v->purge_at_ms > turn->wall_ms ? v->purge_at_ms - turn->wall_ms : 0;
-    return purge < WAIT_MS_MAX ? purge : WAIT_MS_MAX;
+    return a < b ? a : b;
 }
 
-uint64_t volume_turn(struct volume *v, struct proposal *list)
+/* Until the next group may be served. */
+static uint64_t active_wait_ms(const struct volume *v, const struct turn *turn)
+{
+    uint64_t wait = WAIT_MS_MAX;
+    LIST_FOREACH (it, &v->active) {
+        const struct group *g = LIST_ENTRY(it, struct group, active);
+        wait = least(wait, g->retry_at_ms > turn->now_ms ? g->retry_at_ms - turn->now_ms : 0);
+    }
+    return wait;
+}
+
+static uint64_t wait_ms(const struct volume *v, const struct turn *turn)
+{
+    uint64_t wait = active_wait_ms(v, turn);
+    if (!list_empty(&v->starting) || !list_empty(&v->upkeep) || v->garbage) {
+        uint64_t pause = v->pause_until_ms > turn->now_ms ? v->pause_until_ms - turn->now_ms : 0;
+        uint64_t idle = list_empty(&v->starting) ? UPKEEP_IDLE_MS : 0;
+        wait = least(wait, pause > idle ? pause : idle);
+    }
+    if (v->grid_ms != UINT64_MAX) {
+        wait = least(wait, v->grid_ms > turn->now_ms ? v->grid_ms - turn->now_ms : 0);
+    }
+    return least(wait, v->purge_at_ms > turn->wall_ms ? v->purge_at_ms - turn->wall_ms : 0);
+}
+
+uint64_t volume_turn(struct volume *v, struct proposal *list, struct repl_received *received)
 {
     struct turn turn = {.now_ms = clock_mono_ms(v->cfg.clock), .wall_ms = clock_wall_ms(v->cfg.clock)};
     if (v->dead) {
@@ -369,13 +575,19 @@ uint64_t volume_turn(struct volume *v, struct proposal *list)
     }
     volume_count(&v->stats.turns, 1);
     look_at_watermark(v, turn.now_ms);
+    take_received(v, received, turn.now_ms); /* before timeouts: a heartbeat may wait there */
     take_inbox(v, list);
+    submit_all(v, turn.now_ms);
+    look_at_timers(v, turn.now_ms);
+    end_reader(v);
     if (!list_empty(&v->starting)) {
         volume_start_groups(v, turn.now_ms);
+        end_reader(v);
     }
     if (!v->dead) {
         scan_due(v, &turn);
         run_turn(v, &turn);
     }
+    end_reader(v); /* what followed the commit may have read */
     return v->dead ? WAIT_MS_MAX : wait_ms(v, &turn);
 }

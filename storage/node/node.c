@@ -13,6 +13,9 @@
 
 #define CACHE_BYTES ((size_t)64 * 1024 * 1024)
 #define URLS_MAX 16
+/* What a node that was away may still catch up with (ARCHITECTURE, section 8). */
+#define LOG_ENTRIES 100000
+#define LOG_BYTES ((uint64_t)512 << 20)
 /* A sole voter's log serves nobody; it only delays the deletion of dead bodies. */
 #define SOLE_LOG_ENTRIES 256
 #define SOLE_LOG_BYTES ((uint64_t)4 << 20)
@@ -153,8 +156,10 @@ static enum err store_open(struct node *n, const struct node_config *cfg, struct
     struct volume_config vc = {.kv = n->kv,
                                .clock = n->clock,
                                .rng = n->rng,
-                               .log_entries_max = SOLE_LOG_ENTRIES,
-                               .log_bytes_max = SOLE_LOG_BYTES,
+                               .log_entries_max = LOG_ENTRIES,
+                               .log_bytes_max = LOG_BYTES,
+                               .sole_entries_max = SOLE_LOG_ENTRIES,
+                               .sole_bytes_max = SOLE_LOG_BYTES,
                                .dead_retention_ms = cfg->dead_retention_ms,
                                .reserve_bytes = cfg->reserve_bytes,
                                .disk_free = disk_free,

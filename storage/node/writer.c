@@ -69,7 +69,7 @@ static void *writer_run(void *arg)
     while (inbox_wait(n, wait) || wait == 0) {
         /* What arrives while the turn commits waits in the inbox and is the next turn's batch: that is the group
          * commit. */
-        wait = volume_turn(n->volume, inbox_take(n));
+        wait = volume_turn(n->volume, inbox_take(n), NULL);
         uint64_t now = clock_mono_ms(n->clock);
         hints_publish(n, now);
         metrics_count(n);

@@ -116,8 +116,10 @@ void log_rows(slice bytes)
 
 void configuration(slice bytes)
 {
-    bool sole = false;
-    volatile bool good = raft_configuration_check(bytes, node_id{1}, &sole) == OK;
+    raft_server_info servers[RAFT_SERVERS_MAX];
+    size_t n = 0;
+    volatile bool good =
+        raft_configuration_get(bytes, servers, &n) == OK && raft_configuration_is_sole(servers, n, node_id{1});
     (void)good;
 }
 

@@ -144,7 +144,7 @@ uint64_t Node::turn()
         list = &(*it)->p;
     }
     flights.splice(flights.end(), queued);
-    return volume_turn(volume, list);
+    return volume_turn(volume, list, nullptr);
 }
 
 void Node::settle()

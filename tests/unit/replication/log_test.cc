@@ -14,7 +14,8 @@ std::string configuration()
     struct node_id node = {7};
     struct buf b;
     buf_init(&b, 1000);
-    EXPECT_EQ(raft_configuration_sole(node, &b), OK);
+    const struct raft_server_info self = {node, RAFT_ROLE_VOTER};
+    EXPECT_EQ(raft_configuration_put(&self, 1, &b), OK);
     std::string s = string_of(buf_slice(&b));
     buf_fini(&b);
     return s;

@@ -65,7 +65,7 @@ struct Machine {
     }
     struct repl_fsm fsm()
     {
-        struct repl_fsm f = {this, apply, on_committed, on_aborted, on_staged};
+        struct repl_fsm f = {this, apply, on_committed, on_aborted, on_staged, nullptr};
         return f;
     }
 };
@@ -162,7 +162,7 @@ class VolumeTest : public Store
         if (!writes.empty()) {
             writes.back()->p.node.next = nullptr;
         }
-        return volume_turn(volume, writes.empty() ? nullptr : &writes[0]->p);
+        return volume_turn(volume, writes.empty() ? nullptr : &writes[0]->p, nullptr);
     }
     /* One write alone; its status. */
     enum err one(uint32_t shard, const std::string &data, const std::string &body = "")

@@ -365,7 +365,7 @@ TEST_F(Staged, ComesInOrderAndReadsBack)
         ASSERT_EQ(chunk(index, at, body.substr(at, 2 * CHUNK)), OK);
     }
     EXPECT_EQ(stored(index), body.size());
-    EXPECT_EQ(machines[0].applied, 1) << "chunks are not entries";
+    EXPECT_EQ(machines[0].applied, 1) << "chunks are not the state machine's entries";
     restart();
     EXPECT_EQ(stored(index), body.size());
 }
@@ -415,6 +415,7 @@ TEST_F(Staged, AChunkAfterTheUploadHasEndedLeavesNothingBehind)
     EXPECT_EQ(chunk(index, CHUNK, "b"), ERR_NOTFOUND);
     EXPECT_EQ(chunk(index, 0, std::string(CHUNK, 'b')), ERR_NOTFOUND);
     EXPECT_EQ(stored(index), CHUNK);
+    settle();
     machines[0].staged = ERR_FULL;
     EXPECT_EQ(chunk(index, CHUNK, "b"), ERR_FULL);
     machines[0].staged = OK;
@@ -715,10 +716,10 @@ TEST(VolumeOnLmdb, ReadersFollowWhileTheVolumeWrites)
         ASSERT_EQ(volume_replica_open(v, {s}, {7}, &fsm), OK);
         ASSERT_EQ(volume_state_prefix(v, {s}, m[s].prefix), OK);
     }
-    volume_turn(v, nullptr);
+    volume_turn(v, nullptr, nullptr);
     for (int i = 0; i < 150; i++) {
         Write w(1, "x", std::string(9000, 'b'));
-        volume_turn(v, &w.p);
+        volume_turn(v, &w.p, nullptr);
         ASSERT_EQ(w.status, OK);
         acked = m[1].indexes.back();
     }
@@ -758,11 +759,11 @@ TEST(VolumeOnLmdb, FindsEverythingAfterARestart)
         struct repl_fsm fsm = m.fsm();
         ASSERT_EQ(volume_replica_open(v, {1}, {7}, &fsm), OK);
         ASSERT_EQ(volume_state_prefix(v, {1}, m.prefix), OK);
-        volume_turn(v, nullptr);
+        volume_turn(v, nullptr, nullptr);
         EXPECT_TRUE(volume_leads(v, {1}, &term));
         EXPECT_EQ(term, 2 + round);
         Write w(1, "hello", std::string(10000, 'x'));
-        volume_turn(v, &w.p);
+        volume_turn(v, &w.p, nullptr);
         EXPECT_EQ(w.status, OK);
         EXPECT_EQ(m.indexes.back(), 3 + 2 * round);
         volume_close(v);

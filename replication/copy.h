@@ -1,0 +1,67 @@
+/* Catch-up past the log: the state of a replica copied into an empty one, while the source goes on (ARCHITECTURE,
+ * section 8, copy-then-patch).
+ *
+ * The receiver pulls: COPY_PULL says up to which batch it has everything durable, and how many more it takes. The source
+ * answers with rows of bodies, pieces and state in key order (short reads between its turns), remembers which keys are
+ * written behind its cursor (kv_spy), sends those again, and at last, with nothing under way, the few that remain
+ * together with the index at which all of it is the state. What is lost is pulled again; a source that dies, or a record
+ * of written keys that grows too long, ends the copy, and raft asks for another.
+ *
+ * The receiver writes under a new replica number, which is garbage (row 0 'G') until the last batch: the commit that
+ * holds it makes it the shard's replica and the old one garbage. raft then starts again from the disk. Garbage is deleted
+ * in bounded steps.
+ *
+ * Rows: key bytes(2) flags(1) value bytes(4) key value, keys without the replica's number; flag 1: the row is gone. */
+#ifndef REPLICATION_COPY_H
+#define REPLICATION_COPY_H
+
+#include "replication/kv_spy.h"
+#include "replication/message.h"
+#include "replication/volume.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct volume;
+struct group;
+struct copy_in;
+struct copy_out;
+
+/* --- the receiver --- */
+
+/* raft wants a snapshot; from: who offered it. An earlier copy is thrown away. */
+void copy_in_begin(struct volume *v, struct group *g, struct node_id from, uint64_t now_ms);
+void copy_in_received(struct volume *v, struct group *g, const struct repl_message *m, struct repl_received *received,
+                      uint64_t now_ms);
+/* Every grid tick: pulls again, gives up. */
+void copy_in_tick(struct volume *v, struct group *g, uint64_t now_ms);
+/* Has rows for the transaction. */
+bool copy_in_waits(const struct group *g);
+size_t copy_in_bytes(const struct group *g);
+MUST_CHECK enum err copy_in_write(struct volume *v, struct group *g, struct kv_txn *t);
+/* The transaction is durable. True: the group has another replica now and must start again. */
+bool copy_in_written(struct volume *v, struct group *g, uint64_t now_ms);
+void copy_in_aborted(struct group *g);
+void copy_in_drop(struct group *g);
+
+/* --- the source --- */
+
+void copy_out_pulled(struct volume *v, struct group *g, const struct repl_message *m, uint64_t now_ms);
+void copy_out_tick(struct group *g, uint64_t now_ms);
+void copy_out_drop(struct group *g);
+/* The group's transaction: `inner`, watched when a copy is under way. */
+struct kv_txn *copy_out_watch(struct group *g, struct kv_spy *spy, struct kv_txn *inner);
+
+/* --- garbage --- */
+
+MUST_CHECK enum err copy_garbage_put(struct kv_txn *t, uint32_t replica);
+/* Deletes up to *rows_left rows of replicas that nobody uses; *out_done: none is left. */
+MUST_CHECK enum err copy_garbage_step(const struct volume *v, struct kv_txn *t, size_t *rows_left, bool *out_changed,
+                                      bool *out_done);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* REPLICATION_COPY_H */

@@ -1,0 +1,67 @@
+#include <stdlib.h>
+
+#include "cluster.h"
+
+namespace
+{
+
+/* PB_SIM_SEED=n runs that seed alone; PB_SIM_SEEDS=n runs more of them, from PB_SIM_FROM; PB_SIM_COUNTS=1 says what happened. */
+uint64_t env(const char *name, uint64_t otherwise)
+{
+    const char *v = getenv(name);
+    return v == nullptr ? otherwise : strtoull(v, nullptr, 10);
+}
+
+/* A swarm: each seed has its own mix. */
+cluster::Options options_of(uint64_t seed)
+{
+    cluster::Options o;
+    o.ms = env("PB_SIM_MS", 60000);
+    o.nodes = seed % 3 == 0 ? 5 : 3;
+    o.voters = seed % 7 == 0 ? 1 : o.nodes;
+    o.shards = 1 + seed % 3;
+    o.log_entries_max = 100000;
+    o.log_bytes_max = 1 << 30;
+    o.crash_per_min = static_cast<int>(seed % 5) * 4;
+    o.cut_per_min = static_cast<int>(seed % 4) * 10;
+    o.partition_per_min = static_cast<int>(seed % 6);
+    o.full_per_min = seed % 4 == 1 ? 10 : 0;
+    o.change_per_min = seed % 2 == 0 ? 40 : 0;
+    o.transfer_per_min = static_cast<int>(seed % 3) * 4;
+    o.loss_percent = static_cast<int>(seed % 4);
+    o.delay_ms = seed % 5 == 2 ? 60 : 5;
+    o.commit_ms = seed % 4 == 2 ? 40 : 3;
+    o.ops_per_s = 10 + static_cast<int>(seed % 8) * 10;
+    o.body_max = seed % 9 == 4 ? 60000 : 9000;
+    return o;
+}
+
+TEST(ClusterSim, KeepsItsPromisesUnderRandomLoadAndFaults)
+{
+    uint64_t only = env("PB_SIM_SEED", 0);
+    uint64_t seeds = only != 0 ? only : env("PB_SIM_SEEDS", 60);
+    cluster::Counts all = {};
+    for (uint64_t seed = only != 0 ? only : env("PB_SIM_FROM", 1); seed <= seeds && !HasFailure(); seed++) {
+        SCOPED_TRACE("PB_SIM_SEED=" + std::to_string(seed));
+        cluster::World w(seed, options_of(seed));
+        w.run();
+        all.acks += w.counts.acks;
+        all.elections += w.counts.elections;
+        all.crashes += w.counts.crashes;
+        all.changes += w.counts.changes;
+        all.messages += w.counts.messages;
+        all.unknown += w.counts.unknown;
+        all.commits += w.counts.commits;
+    }
+    EXPECT_GT(all.acks, 100u);
+    EXPECT_GT(all.elections, seeds > 3 ? 10u : 0u);
+    if (env("PB_SIM_COUNTS", 0) != 0) {
+        printf("%llu acks, %llu tried again, %llu elections, %llu crashes, %llu changes, %llu messages, %llu commits\n",
+               static_cast<unsigned long long>(all.acks), static_cast<unsigned long long>(all.unknown),
+               static_cast<unsigned long long>(all.elections), static_cast<unsigned long long>(all.crashes),
+               static_cast<unsigned long long>(all.changes), static_cast<unsigned long long>(all.messages),
+               static_cast<unsigned long long>(all.commits));
+    }
+}
+
+} // namespace

@@ -1,0 +1,1 @@
+set(LINK pb_replication pb_kv)

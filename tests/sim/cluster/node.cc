@@ -1,0 +1,232 @@
+#include "node.h"
+
+#include "proto/base/bytes.h"
+#include "replication/check.h"
+
+namespace cluster
+{
+
+struct Node::Flight {
+    struct proposal p; /* first */
+    Node *node;
+    OpRef op;
+};
+
+/* What came in one delivery. */
+struct Node::Mail {
+    struct repl_received r; /* first */
+    Node *node;
+    std::string bytes;
+};
+
+namespace
+{
+
+uint64_t mono_ms(struct clock *c)
+{
+    return reinterpret_cast<NodeClock *>(c)->mono_ms;
+}
+
+uint64_t wall_ms(struct clock *c)
+{
+    return reinterpret_cast<NodeClock *>(c)->wall_ms;
+}
+
+} // namespace
+
+Node::Node(World *w, uint64_t n, uint64_t seed, bool founder) : id(n), world_(w), founder_(founder)
+{
+    rng_seeded_init(&rng, seed);
+    clock.base.mono_ms = mono_ms;
+    clock.base.wall_ms = wall_ms;
+    clock.mono_ms = 1000 + 100000 * n;
+    clock.wall_ms = 1700000000000;
+    EXPECT_EQ(kv_mem_new(&kv), OK);
+}
+
+Node::~Node()
+{
+    stop();
+    kv_close(kv);
+}
+
+void Node::send(void *ctx, struct node_id to, bool, struct slice message)
+{
+    Node *n = static_cast<Node *>(ctx);
+    n->world_->send(n, to.v, std::string(reinterpret_cast<const char *>(message.p), message.n));
+}
+
+void Node::start()
+{
+    struct volume_config vc = {};
+    vc.kv = kv;
+    vc.clock = &clock.base;
+    vc.rng = &rng;
+    vc.log_entries_max = world_->options.log_entries_max;
+    vc.log_bytes_max = world_->options.log_bytes_max;
+    vc.sole_entries_max = 8;
+    vc.send = send;
+    vc.send_ctx = this;
+    machines = std::vector<Machine>(world_->options.shards);
+    ASSERT_EQ(volume_open(&vc, &volume), OK);
+    for (uint32_t s = 0; s < world_->options.shards; s++) {
+        Machine &m = machines[s];
+        m.world = world_;
+        m.node = this;
+        m.shard = s;
+        struct repl_fsm fsm = m.fsm();
+        struct shard_id shard = {s};
+        enum err e = founder_ ? volume_replica_open(volume, shard, nid(), &fsm)
+                              : volume_replica_join(volume, shard, nid(), &fsm);
+        ASSERT_EQ(e, OK);
+        ASSERT_EQ(volume_state_prefix(volume, shard, m.prefix), OK);
+    }
+    wake_at = 0;
+    busy_until = 0;
+}
+
+void Node::stop()
+{
+    if (volume == nullptr) {
+        return;
+    }
+    volume_close(volume);
+    volume = nullptr;
+    for (Mail *m : mail_) {
+        delete m;
+    }
+    mail_.clear();
+    EXPECT_EQ(mail_held_, 0u) << "the volume kept a message";
+    std::vector<OpRef> lost;
+    for (Flight *f : flights_) {
+        lost.push_back(f->op);
+        delete f;
+    }
+    for (Flight *f : queued_) {
+        lost.push_back(f->op);
+        delete f;
+    }
+    flights_.clear();
+    queued_.clear();
+    for (const OpRef &op : lost) {
+        world_->answered(op, ERR_CLOSED, "");
+    }
+}
+
+void Node::power_on()
+{
+    kv_mem_reopen(kv);
+    start();
+    check_rows();
+}
+
+void Node::done(struct proposal *p, enum err status, struct slice result)
+{
+    Flight *f = reinterpret_cast<Flight *>(p);
+    Node *n = f->node;
+    OpRef op = f->op;
+    n->flights_.remove(f);
+    delete f;
+    n->world_->answered(op, status, std::string(reinterpret_cast<const char *>(result.p), result.n));
+}
+
+void Node::submit(const OpRef &op)
+{
+    Flight *f = new Flight();
+    f->node = this;
+    f->op = op;
+    f->p.shard = op->shard;
+    f->p.data = slice_make(op->data.data(), op->data.size());
+    f->p.body = slice_make(op->body.data(), op->body.size());
+    f->p.staged_index = op->staged_index;
+    f->p.staged_offset = op->staged_offset;
+    f->p.done = done;
+    queued_.push_back(f);
+    wake_at = 0;
+}
+
+void Node::release(struct repl_received *r)
+{
+    Mail *m = reinterpret_cast<Mail *>(r);
+    m->node->mail_held_--;
+    delete m;
+}
+
+void Node::receive(const std::string &message)
+{
+    Mail *m = new Mail();
+    uint8_t n[4];
+    put_le32(n, static_cast<uint32_t>(message.size()));
+    m->node = this;
+    m->bytes = std::string(reinterpret_cast<char *>(n), 4) + message;
+    m->r.bytes = slice_make(m->bytes.data(), m->bytes.size());
+    m->r.release = release;
+    mail_.push_back(m);
+    wake_at = 0;
+}
+
+void Node::turn()
+{
+    struct proposal *list = nullptr;
+    struct repl_received *received = nullptr;
+    for (auto it = queued_.rbegin(); it != queued_.rend(); ++it) {
+        (*it)->p.node.next = list == nullptr ? nullptr : &list->node;
+        list = &(*it)->p;
+        flights_.push_back(*it);
+    }
+    queued_.clear();
+    for (auto it = mail_.rbegin(); it != mail_.rend(); ++it) {
+        (*it)->r.node.next = received == nullptr ? nullptr : &received->node;
+        received = &(*it)->r;
+        mail_held_++;
+    }
+    mail_.clear();
+    uint64_t commits = kv_mem_commits(kv);
+    uint64_t wait = volume_turn(volume, list, received);
+    wake_at = world_->now_ + wait + (wait == 0 ? 1 : 0);
+    if (kv_mem_commits(kv) != commits) {
+        busy_until = world_->now_ + world_->below(world_->options.commit_ms + 1);
+        world_->counts.commits++;
+    }
+    for (uint32_t s = 0; s < machines.size(); s++) {
+        uint64_t term;
+        bool leads = volume_leads(volume, shard_id{s}, &term);
+        world_->counts.elections += leads && !led_[s];
+        led_[s] = leads;
+    }
+}
+
+bool Node::status(uint32_t shard, struct volume_status *out)
+{
+    return volume != nullptr && volume_status(volume, shard_id{shard}, out) == OK;
+}
+
+static void on_problem(void *ctx, const char *what, struct slice key)
+{
+    ADD_FAILURE() << "node " << static_cast<Node *>(ctx)->id << ": " << what << " at a key of " << key.n << " bytes, '"
+                  << (key.n > 4 ? static_cast<char>(key.p[4]) : '?') << "'";
+}
+
+static void on_replica(void *, struct shard_id, const uint8_t *)
+{
+}
+
+static void on_body(void *, const uint8_t *, uint64_t, uint16_t, uint64_t, bool)
+{
+}
+
+void Node::check_rows()
+{
+    struct kv_txn *t;
+    struct repl_check_totals totals;
+    const struct repl_check rows = {this, on_problem, on_replica, on_body};
+    ASSERT_EQ(kv_begin(kv, false, &t), OK);
+    EXPECT_EQ(repl_check_run(t, &rows, &totals), OK);
+    for (Machine &m : machines) {
+        m.check_entries(t);
+        m.check_bodies(t);
+    }
+    kv_abort(t);
+}
+
+} // namespace cluster
