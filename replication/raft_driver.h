@@ -7,14 +7,14 @@
  *   raft_driver_append    after its transaction is durable: hands the entries over and reports them persisted
  *   raft_driver_compact   after the transaction that deleted the log's head is durable
  *
- * A group of several is stepped by receive, timeout and submit; each fills a struct raft_driver_update: what must become
- * durable, and the messages to send (ARCHITECTURE, section 6.3, says which of them may leave before that). Afterwards
- * raft_driver_persisted reports it.
+ * A group of several is stepped by receive, timeout and submit; each fills a struct raft_driver_update: what must
+ * become durable, and the messages to send (ARCHITECTURE, section 6.3, says which of them may leave before that).
+ * Afterwards raft_driver_persisted reports it.
  *
- * Memory is the driver's own; everything passed in is lent for the call. Errors: ERR_NOMEM, ERR_CORRUPT (a configuration
- * that does not decode; a peer whose log contradicts what is committed here), ERR_NOT_LEADER (of submit, change and
- * transfer, which change nothing then). After ERR_NOMEM or ERR_CORRUPT of a step the server is in no defined state: free
- * it and start another from the disk. */
+ * Memory is the driver's own; everything passed in is lent for the call. Errors: ERR_NOMEM, ERR_CORRUPT (a
+ * configuration that does not decode; a peer whose log contradicts what is committed here), ERR_NOT_LEADER (of submit,
+ * change and transfer, which change nothing then). After ERR_NOMEM or ERR_CORRUPT of a step the server is in no defined
+ * state: free it and start another from the disk. */
 #ifndef REPLICATION_RAFT_DRIVER_H
 #define REPLICATION_RAFT_DRIVER_H
 

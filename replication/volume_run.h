@@ -1,5 +1,5 @@
-/* Inside a volume (internal to replication/): its state, shared by volume.c (open, replicas, readers) and
- * volume_turn.c. */
+/* Inside a volume (internal to replication/): its state, shared by volume.c (open, replicas, readers),
+ * volume_turn.c (what arrives, timers), volume_commit.c (the transaction) and volume_start.c. */
 #ifndef REPLICATION_VOLUME_RUN_H
 #define REPLICATION_VOLUME_RUN_H
 
@@ -39,13 +39,13 @@ struct volume {
     size_t n_slots;
     struct group_slot spare; /* of entries that nobody here waits for */
     struct buf scratch;
-    struct buf message; /* being built */
-    uint64_t message_term; /* of its last entry */
-    struct buf body;       /* of the entry that goes into it */
-    struct kv_txn *reader; /* open while groups are stepped before the transaction; NULL = none was needed */
-    uint64_t grid_ms;      /* monotonic: when timers are looked at next */
-    uint64_t pause_until_ms; /* monotonic: no upkeep and no start before */
-    uint64_t purge_at_ms;    /* wall clock: earliest walk over dead bodies of any group, UINT64_MAX = none */
+    struct buf message;       /* being built */
+    uint64_t message_term;    /* of its last entry */
+    struct buf body;          /* of the entry that goes into it */
+    struct kv_txn *reader;    /* open while groups are stepped before the transaction; NULL = none was needed */
+    uint64_t grid_ms;         /* monotonic: when timers are looked at next */
+    uint64_t pause_until_ms;  /* monotonic: no upkeep and no start before */
+    uint64_t purge_at_ms;     /* wall clock: earliest walk over dead bodies of any group, UINT64_MAX = none */
     bool above_watermark;     /* written by the turn, read by volume_stats */
     uint64_t watermark_at_ms; /* monotonic: next look */
     uint64_t bytes_since_look;
@@ -65,6 +65,20 @@ void volume_fail_waiting(struct group *g, enum err status);
 void volume_quarantine(struct group *g);
 /* The transaction is thrown away: every group of the batch is as before. */
 void volume_abort_batch(struct volume *v);
+
+/* One turn on its way. */
+struct turn {
+    uint64_t now_ms;
+    uint64_t wall_ms;
+    size_t entries; /* proposals in the transaction */
+    size_t bytes;
+    bool upkeep;       /* wanted */
+    bool changed;      /* there is something to commit */
+    bool cleaned;      /* no replica to delete is left */
+    struct group *bad; /* the group whose rows failed */
+};
+/* The turn's transaction, if there is something for one, and what follows. */
+void volume_turn_commit(struct volume *v, struct turn *turn);
 
 /* --- group_step.c: raft goes on, for groups of several servers --- */
 

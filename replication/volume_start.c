@@ -1,9 +1,90 @@
-/* Replicas that do not run yet: one transaction raises the terms of all, then raft starts on what is durable. */
+/* Replicas that do not run: after one failed, and before it starts. One transaction raises the terms of all, then raft
+ * starts on what is durable. */
+#include "proto/base/bytes.h"
 #include "proto/base/fault.h"
 #include "proto/base/log.h"
 #include "replication/volume_run.h"
 
 #define RECOVERING_MAX 8 /* groups whose backlog is applied in one transaction, each at most its share of the bytes */
+
+static const struct slice nothing = {NULL, 0};
+
+void volume_answer(struct proposal *p, enum err status)
+{
+    p->done(p, status, nothing);
+}
+
+/* --- failure --- */
+
+void volume_fail_waiting(struct group *g, enum err status)
+{
+    for (struct proposal *p = group_land(g); p != NULL; p = group_land(g)) {
+        volume_answer(p, ERR_UNAVAILABLE);
+    }
+    for (struct proposal *p = group_pop(g); p != NULL; p = group_pop(g)) {
+        volume_answer(p, status);
+    }
+}
+
+void volume_switched(struct volume *v, struct group *g)
+{
+    uint8_t prefix[5];
+    put_be32(prefix, g->replica);
+    prefix[4] = 'S';
+    if (g->fsm.moved != NULL) {
+        g->fsm.moved(g->fsm.ctx, prefix);
+    }
+    v->garbage = true;
+    volume_reload(v, g);
+}
+
+void volume_reload(struct volume *v, struct group *g)
+{
+    list_remove(&g->active);
+    list_remove(&g->batch);
+    list_remove(&g->upkeep);
+    list_remove(&g->submit);
+    v->garbage = v->garbage || g->copy_in != NULL;
+    struct kv_txn *t = NULL;
+    enum err e = kv_begin(v->cfg.kv, false, &t);
+    if (e == OK) {
+        e = group_reload(g, t);
+        kv_abort(t);
+    } else if (group_reload(g, NULL) != OK) {
+        return;
+    }
+    volume_fail_waiting(g, ERR_UNAVAILABLE);
+    list_remove(&g->start);
+    if (e == OK) {
+        list_push_back(&v->starting, &g->start);
+    } else if (e == ERR_IO) {
+        v->dead = true;
+    } else {
+        volume_quarantine(g);
+    }
+}
+
+void volume_quarantine(struct group *g)
+{
+    log_error("replica.corrupt", "a row is corrupt: the shard stops here; verify the volume with ctl check",
+              LOG_U64("shard", g->shard.v), LOG_U64("replica", g->replica), LOG_U64("applied", g->meta.applied));
+    g->state = GROUP_FAILED;
+    __atomic_store_n(&g->leads_term, 0, __ATOMIC_RELEASE);
+    list_remove(&g->active);
+    list_remove(&g->upkeep);
+    list_remove(&g->start);
+    list_remove(&g->submit);
+    volume_fail_waiting(g, ERR_UNAVAILABLE);
+}
+
+void volume_abort_batch(struct volume *v)
+{
+    for (struct list *it = list_pop_front(&v->batch); it != NULL; it = list_pop_front(&v->batch)) {
+        group_aborted(LIST_ENTRY(it, struct group, batch));
+    }
+}
+
+/* --- start --- */
 
 static enum err write_starts(struct volume *v, struct kv_txn *t, struct group **out_bad)
 {

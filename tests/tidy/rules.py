@@ -29,7 +29,7 @@ EDGES = {
 OWNERS = [
     (r"nng/", [r"proto/rpc/"]),
     (r"lmdb\.h", [r"storage/kv/"]),
-    (r"raft(\.h|/)", [r"replication/raft_driver[^/]*$"]),
+    (r"raft(\.h|/)", [r"replication/raft_[^/]*$"]),
     (r"liburing(\.h|/)", [r"frontend/net/"]),
     (r"openssl/", [r"frontend/net/tls[^/]*$", r"frontend/session/(scram|credentials)[^/]*$"]),
     (r"yaml\.h", [r"program/"]),

@@ -1,0 +1,46 @@
+/* What the files of the driver share: raft_driver.c (start, state, the sole voter's calls), raft_step.c (events),
+ * raft_receive.c (messages), raft_configuration.c and raft_heap.c. Nobody else includes it: it shows the library. */
+#ifndef REPLICATION_RAFT_DRIVER_INTERNAL_H
+#define REPLICATION_RAFT_DRIVER_INTERNAL_H
+
+#include <raft.h>
+
+#include "proto/base/bytes.h"
+#include "replication/message.h"
+#include "replication/raft_driver.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RAFT_ADDRESS_BYTES_MAX (U64_DEC_BYTES_MAX + 1)
+#define RAFT_SUBMIT_ENTRIES_MAX 256 /* entries handed over in one event; more are several events */
+
+struct raft_driver {
+    struct raft raft;
+    uint64_t node;
+    uint64_t serves_from;          /* commit index from which a leader serves */
+    bool led;                      /* at the last look */
+    uint64_t heard_ms;             /* from a leader */
+    struct repl_message *messages; /* of the last step */
+    size_t messages_capacity;
+};
+
+/* Before any other call of the library's. */
+void raft_heap_use(void);
+/* The library may "free" what lies in [p, p + n), which stays the caller's; NULL ends it. */
+void raft_heap_lend(const void *p, size_t n);
+/* The library frees the first entry's batch when it does not keep the entries: it gets a byte that is not its own. */
+extern uint8_t raft_no_bytes[8];
+
+MUST_CHECK enum err raft_error(int rc);
+/* The node's number in decimal, NUL-terminated. */
+size_t raft_address_put(char out[RAFT_ADDRESS_BYTES_MAX], uint64_t node);
+
+MUST_CHECK enum err raft_driver_step(struct raft_driver *d, struct raft_event *event, struct raft_driver_update *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* REPLICATION_RAFT_DRIVER_INTERNAL_H */

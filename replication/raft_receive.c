@@ -1,0 +1,128 @@
+/* What peers sent, to the library. */
+#include "proto/base/assert.h"
+#include "replication/raft_driver_internal.h"
+
+static void raft_entry_of(const struct repl_entry *e, struct raft_entry *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->term = e->head.term;
+    out->type = e->head.type == REPL_ENTRY_CHUNK ? RAFT_COMMAND : (enum raft_entry_type)e->head.type;
+    out->batch = raft_no_bytes;
+    if (e->head.type == REPL_ENTRY_CHANGE) {
+        out->buf.base = (void *)(uintptr_t)e->head.data.p;
+        out->buf.len = e->head.data.n;
+    }
+}
+
+static enum err fill_message(const struct repl_message *m, struct raft_message *out)
+{
+    switch (m->type) {
+    case REPL_MESSAGE_APPEND:
+        out->type = RAFT_APPEND_ENTRIES;
+        out->append_entries.term = m->term;
+        out->append_entries.prev_log_index = m->index;
+        out->append_entries.prev_log_term = m->index_term;
+        out->append_entries.leader_commit = m->commit;
+        out->append_entries.n_entries = (unsigned)m->n_entries;
+        return OK;
+    case REPL_MESSAGE_APPEND_RESULT:
+        out->type = RAFT_APPEND_ENTRIES_RESULT;
+        out->append_entries_result.version = 2;
+        out->append_entries_result.term = m->term;
+        out->append_entries_result.rejected = m->rejected;
+        out->append_entries_result.last_log_index = m->index;
+        return OK;
+    case REPL_MESSAGE_VOTE:
+        out->type = RAFT_REQUEST_VOTE;
+        out->request_vote.version = 2;
+        out->request_vote.term = m->term;
+        out->request_vote.candidate_id = m->from.v;
+        out->request_vote.last_log_index = m->index;
+        out->request_vote.last_log_term = m->index_term;
+        out->request_vote.pre_vote = m->pre_vote;
+        out->request_vote.disrupt_leader = m->disrupt;
+        return OK;
+    case REPL_MESSAGE_VOTE_RESULT:
+        out->type = RAFT_REQUEST_VOTE_RESULT;
+        out->request_vote_result.version = 2;
+        out->request_vote_result.term = m->term;
+        out->request_vote_result.vote_granted = m->granted;
+        out->request_vote_result.pre_vote = m->pre_vote;
+        return OK;
+    case REPL_MESSAGE_SNAPSHOT: {
+        struct raft_buffer conf = {.base = (void *)(uintptr_t)m->configuration.p, .len = m->configuration.n};
+        out->type = RAFT_INSTALL_SNAPSHOT;
+        out->install_snapshot.term = m->term;
+        out->install_snapshot.last_index = m->index;
+        out->install_snapshot.last_term = m->index_term;
+        out->install_snapshot.conf_index = m->configuration_index;
+        return raft_error(raft_configuration_decode(&conf, &out->install_snapshot.conf)); /* the library's then */
+    }
+    case REPL_MESSAGE_TIMEOUT_NOW:
+        out->type = RAFT_TIMEOUT_NOW;
+        out->timeout_now.term = m->term;
+        out->timeout_now.last_log_index = m->index;
+        out->timeout_now.last_log_term = m->index_term;
+        return OK;
+    case REPL_MESSAGE_COPY_PULL:
+    case REPL_MESSAGE_COPY_ROWS:
+        break; /* not raft's */
+    }
+    return ERR_CORRUPT;
+}
+
+/* A server may be a voter in the candidate's log and not yet in its own: with one voter before and two now, nobody
+ * could ever be elected. The library denies a vote to whoever does not count it, so for this step it is a voter; a
+ * candidate counts the votes of its own configuration only. Nor does the library ever let a server that is no voter
+ * forget its leader. */
+static struct raft_server *lend_vote(struct raft_driver *d, const struct repl_message *m, uint64_t now_ms)
+{
+    for (unsigned i = 0; m->type == REPL_MESSAGE_VOTE && i < d->raft.configuration.n; i++) {
+        struct raft_server *self = &d->raft.configuration.servers[i];
+        if (self->id != d->node || self->role != RAFT_STANDBY) {
+            continue;
+        }
+        if (now_ms - d->heard_ms >= d->raft.election_timeout && d->raft.state == RAFT_FOLLOWER) {
+            d->raft.follower_state.current_leader.id = 0;
+        }
+        self->role = RAFT_VOTER;
+        return self;
+    }
+    return NULL;
+}
+
+enum err raft_driver_receive(struct raft_driver *d, uint64_t now_ms, const struct repl_message *m,
+                             const struct repl_entry *entries, struct raft_driver_update *out)
+{
+    struct raft_entry copies[REPL_MESSAGE_ENTRIES_MAX];
+    struct raft_message message;
+    struct raft_event event = {.type = RAFT_RECEIVE, .time = now_ms, .receive.message = &message};
+    char address[RAFT_ADDRESS_BYTES_MAX];
+    ASSERT(m->n_entries <= REPL_MESSAGE_ENTRIES_MAX && (m->type == REPL_MESSAGE_APPEND || m->n_entries == 0));
+    memset(&message, 0, sizeof(message));
+    memset(out, 0, sizeof(*out));
+    enum err e = fill_message(m, &message);
+    if (e != OK) {
+        return e;
+    }
+    raft_address_put(address, m->from.v);
+    message.server_id = m->from.v;
+    message.server_address = address;
+    for (size_t i = 0; i < m->n_entries; i++) {
+        raft_entry_of(&entries[i], &copies[i]);
+    }
+    if (m->type == REPL_MESSAGE_APPEND) {
+        message.append_entries.entries = copies;
+    }
+    struct raft_server *self = lend_vote(d, m, now_ms);
+    raft_heap_lend(raft_no_bytes, sizeof(raft_no_bytes));
+    e = raft_driver_step(d, &event, out);
+    raft_heap_lend(NULL, 0);
+    if (m->type == REPL_MESSAGE_APPEND && m->term == d->raft.current_term) {
+        d->heard_ms = now_ms;
+    }
+    if (self != NULL) {
+        self->role = RAFT_STANDBY;
+    }
+    return e;
+}
