@@ -368,8 +368,10 @@ void group_publish(struct group *g)
         __atomic_store_n(&g->alone, 0, __ATOMIC_RELEASE);
         return;
     }
+    /* Its term has an entry: a message may have raised the term, and a sole voter elects itself without a barrier. */
     bool alone = raft_driver_is_sole(raft) && group_is_durable(g) && g->n_flights == 0 &&
-                 g->meta.applied == g->meta.log_last && raft_driver_last_index(raft) == g->meta.log_last;
+                 g->meta.applied == g->meta.log_last && raft_driver_last_index(raft) == g->meta.log_last &&
+                 g->meta.last_term == g->meta.term;
     uint64_t commit = raft_driver_commit_index(raft);
     __atomic_store_n(&g->term, raft_driver_term(raft), __ATOMIC_RELEASE);
     __atomic_store_n(&g->leader, raft_driver_leader(raft).v, __ATOMIC_RELEASE);
