@@ -93,6 +93,9 @@ enum err group_pending_own(struct group *g)
 
 static void pending_written(struct group *g, size_t n)
 {
+    if (n == 0) {
+        return; /* there may never have been any */
+    }
     for (size_t i = 0; i < n; i++) {
         pending_fini(g, &g->pending[i]);
     }
@@ -135,6 +138,9 @@ struct proposal *group_land(struct group *g)
 
 uint64_t group_target(const struct group *g)
 {
+    if (g->copy_in != NULL) {
+        return g->meta.applied; /* what raft takes for committed is the copy's; the log here may be another one */
+    }
     uint64_t last = g->n_pending > 0 ? g->pending[g->n_pending - 1].entry.head.index
                     : g->cut_from != 0 ? g->cut_from - 1
                                        : g->meta.log_last;

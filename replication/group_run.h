@@ -222,9 +222,14 @@ void group_tell_committed(struct group *g);
 /* Publishes what readers look at. */
 void group_publish(struct group *g);
 
+/* Not while a copy is under way, which replaces the log: raft has forgotten it already. */
+static inline bool group_may_trim(const struct group *g)
+{
+    return g->trim_due && g->copy_in == NULL;
+}
 static inline bool group_wants_upkeep(const struct group *g)
 {
-    return g->state == GROUP_RUNNING && (g->trim_due || g->purge_due);
+    return g->state == GROUP_RUNNING && (group_may_trim(g) || g->purge_due);
 }
 /* One step of trimming and purging in the transaction, within *rows_left. Followed by group_committed or group_aborted.
  */

@@ -249,6 +249,9 @@ static enum err pending_of(const struct step *s, const struct raft_driver_update
 
 static enum err take_entries(const struct step *s, const struct raft_driver_update *u, struct source *from)
 {
+    if (u->append_first <= s->g->meta.applied) {
+        return ERR_CORRUPT; /* after a start the library knows less of what is committed than the disk */
+    }
     group_pending_cut(s->g, u->append_first);
     for (size_t i = 0; i < u->append_n; i++) {
         struct group_pending p;
@@ -309,34 +312,43 @@ static void settle(const struct step *s, enum err e)
 /* --- in --- */
 
 /* A follower that has compacted further than the leader's look back: what is below its snapshot is committed, so it
- * agrees; the library would answer that it has no such entry. */
-static void skip_compacted(const struct group *g, struct repl_message *m, const struct repl_entry **entries)
+ * agrees; the library would answer that it has no such entry. ERR_CORRUPT: its terms say otherwise. */
+static enum err skip_compacted(const struct group *g, struct repl_message *m, const struct repl_entry **entries)
 {
     uint64_t base = g->meta.snapshot_index;
     if (m->type != REPL_MESSAGE_APPEND || m->index >= base) {
-        return;
+        return OK;
     }
     uint64_t skip = base - m->index < m->n_entries ? base - m->index : m->n_entries;
     *entries += skip;
     m->n_entries -= skip;
     m->index = base;
     m->index_term = g->meta.snapshot_term;
+    return m->n_entries > 0 && (*entries)[0].head.term < m->index_term ? ERR_CORRUPT : OK;
 }
 
 /* The leader proposes a change only when the one before is committed: a follower that has not heard so hears it now,
- * since the library keeps one uncommitted configuration only. */
+ * since the library keeps one uncommitted configuration only. It must be that leader's: the message is not stale, and
+ * the logs agree in front of the change. */
 static enum err commit_earlier_change(const struct step *s, const struct repl_message *m,
                                       const struct repl_entry *entries)
 {
     struct repl_entry earlier;
-    if (m->n_entries == 0 || entries[0].head.type != REPL_ENTRY_CHANGE || !raft_driver_changing(s->g->raft)) {
+    if (m->n_entries == 0 || entries[0].head.type != REPL_ENTRY_CHANGE || !raft_driver_changing(s->g->raft) ||
+        m->term < raft_driver_term(s->g->raft)) {
         return OK;
     }
     uint64_t index = raft_driver_change_index(s->g->raft);
     if (index >= m->index + 1) {
         return OK; /* the same one again, or one that it replaces */
     }
-    enum err e = entry_at(s, index, &earlier);
+    enum err e = entry_at(s, m->index, &earlier);
+    if (e == ERR_NOTFOUND || (e == OK && earlier.head.term != m->index_term)) {
+        return OK; /* raft refuses the message */
+    }
+    if (e == OK) {
+        e = entry_at(s, index, &earlier);
+    }
     if (e == OK) {
         e = raft_driver_configuration_applied(s->g->raft, s->now_ms, index, earlier.head.data);
     }
@@ -367,7 +379,9 @@ void group_step_received(struct volume *v, struct group *g, const struct repl_me
         repl_message_entry(&rest, &all[i]);
         all[i].head.index = m.index + 1 + i;
     }
-    skip_compacted(g, &m, &entries);
+    if (skip_compacted(g, &m, &entries) != OK) {
+        return;
+    }
     struct source from = {.entries = entries, .first = m.index + 1, .received = received};
     enum err e = commit_earlier_change(&s, &m, entries);
     if (e == OK) {
@@ -500,7 +514,7 @@ void group_step_committed(struct volume *v, struct group *g, uint64_t now_ms)
     if (g->wrote_state) {
         group_peers_written(g);
     }
-    if (appended) {
+    if (appended && g->copy_in == NULL) { /* else raft has forgotten this log already */
         e = raft_driver_persisted(g->raft, now_ms, g->meta.log_last, &u);
         if (e == OK) {
             e = absorb(&s, &u, &none);

@@ -320,7 +320,7 @@ enum err group_upkeep(struct group *g, struct kv_txn *t, uint64_t wall_ms, size_
     bool trimmed = false;
     size_t deleted = 0;
     enum err e = OK;
-    if (g->trim_due) {
+    if (group_may_trim(g)) {
         e = trim(g, t, rows_left, &trimmed);
         if (e == OK && trimmed) {
             e = log_meta_put(t, g->replica, &g->next);
