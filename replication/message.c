@@ -133,7 +133,7 @@ void repl_message_entry(struct slice *rest, struct repl_entry *out)
 }
 
 /* One entry's bytes are all there and mean something. */
-static bool entry_is_sound(struct reader *r, size_t i, uint64_t *last_term)
+static bool entry_is_sound(struct reader *r, uint64_t previous, size_t i, uint64_t *last_term)
 {
     uint64_t term = reader_le64(r);
     uint8_t type = reader_u8(r);
@@ -146,6 +146,9 @@ static bool entry_is_sound(struct reader *r, size_t i, uint64_t *last_term)
     }
     if (type == REPL_ENTRY_CHANGE && (i != 0 || raft_configuration_decodes(slice_make(r->p, reader_left(r) < data ? 0 : data)) != OK)) {
         return false;
+    }
+    if (previous == 0 && i == 0 && type != REPL_ENTRY_CHANGE) {
+        return false; /* a log begins with a configuration */
     }
     *last_term = term;
     (void)reader_bytes(r, data);
@@ -162,7 +165,7 @@ static enum err get_entries(struct reader *r, struct repl_message *m)
     }
     m->entries = slice_make(r->p, reader_left(r));
     for (size_t i = 0; i < m->n_entries; i++) {
-        if (!entry_is_sound(r, i, &last_term)) {
+        if (!entry_is_sound(r, m->index, i, &last_term)) {
             return ERR_CORRUPT;
         }
     }

@@ -27,28 +27,48 @@ enum err raft_configuration_put(const struct raft_server_info *servers, size_t n
     return e;
 }
 
-/* format(1) = 1, servers(8), then for each id(8), address NUL-terminated, role(1); padded with zeros to 8 bytes. */
+/* Its address is its number. */
+static bool is_address_of(struct reader *r, uint64_t id)
+{
+    char address[RAFT_ADDRESS_BYTES_MAX];
+    struct slice want = slice_make(address, raft_address_put(address, id) + 1);
+    return slice_eq(reader_bytes(r, want.n), want);
+}
+
+static bool is_known(const struct raft_server_info *servers, size_t n, uint64_t id)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (servers[i].node.v == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* format(1) = 1, servers(8), then for each id(8), address NUL-terminated, role(1); padded with zeros to 8 bytes. What the
+ * library would refuse is refused here, before it has half taken it. */
 enum err raft_configuration_get(struct slice configuration, struct raft_server_info out[RAFT_SERVERS_MAX],
                                 size_t *out_n)
 {
     struct reader r = reader_make(configuration);
     uint8_t format = reader_u8(&r);
     uint64_t servers = reader_le64(&r);
+    size_t voters = 0;
     if (r.failed || format != CONFIGURATION_FORMAT || servers == 0 || servers > RAFT_SERVERS_MAX) {
         return ERR_CORRUPT;
     }
-    for (uint64_t i = 0; i < servers && !r.failed; i++) {
+    for (size_t i = 0; i < servers; i++) {
         uint64_t id = reader_le64(&r);
-        while (!r.failed && reader_u8(&r) != 0) {
-        }
+        bool sound = id != 0 && !is_known(out, i, id) && is_address_of(&r, id);
         uint8_t role = reader_u8(&r);
-        if (r.failed || id == 0 || role > RAFT_SPARE) {
+        if (!sound || r.failed || role > RAFT_SPARE) {
             return ERR_CORRUPT;
         }
         out[i].node.v = id;
         out[i].role = (enum raft_server_role)role;
+        voters += role == RAFT_VOTER;
     }
-    if (r.failed || reader_left(&r) >= 8) {
+    if (voters == 0 || reader_left(&r) >= 8) {
         return ERR_CORRUPT;
     }
     *out_n = (size_t)servers;

@@ -91,6 +91,35 @@ static struct raft_server *lend_vote(struct raft_driver *d, const struct repl_me
     return NULL;
 }
 
+/* A second leader of the term that this one leads: the library's assertion is compiled out, and it would write a
+ * follower's fields over the leader's. */
+static bool is_second_leader(const struct raft_driver *d, const struct repl_message *m)
+{
+    return (m->type == REPL_MESSAGE_APPEND || m->type == REPL_MESSAGE_SNAPSHOT) && d->raft.state == RAFT_LEADER &&
+           m->term == d->raft.current_term;
+}
+
+/* While it installs a snapshot the library ignores another one and forgets to free its configuration. */
+static void free_ignored(const struct raft_driver *d, bool was_installing, struct raft_message *message)
+{
+    if (was_installing && message->type == RAFT_INSTALL_SNAPSHOT &&
+        message->install_snapshot.term >= d->raft.current_term) {
+        raft_configuration_close(&message->install_snapshot.conf);
+    }
+}
+
+/* The library answers a stale leader without setting the index: what happened to lie on its stack would travel, and
+ * might not even decode. */
+static void clear_unset(struct raft_driver *d, const struct repl_message *m, const struct raft_driver_update *u)
+{
+    if ((m->type != REPL_MESSAGE_APPEND && m->type != REPL_MESSAGE_SNAPSHOT) || m->term >= d->raft.current_term) {
+        return;
+    }
+    for (size_t i = 0; i < u->n_messages; i++) {
+        d->messages[i].index = 0;
+    }
+}
+
 enum err raft_driver_receive(struct raft_driver *d, uint64_t now_ms, const struct repl_message *m,
                              const struct repl_entry *entries, struct raft_driver_update *out)
 {
@@ -101,10 +130,14 @@ enum err raft_driver_receive(struct raft_driver *d, uint64_t now_ms, const struc
     ASSERT(m->n_entries <= REPL_MESSAGE_ENTRIES_MAX && (m->type == REPL_MESSAGE_APPEND || m->n_entries == 0));
     memset(&message, 0, sizeof(message));
     memset(out, 0, sizeof(*out));
+    if (is_second_leader(d, m)) {
+        return OK;
+    }
     enum err e = fill_message(m, &message);
     if (e != OK) {
         return e;
     }
+    bool installing = d->raft.snapshot.installing;
     raft_address_put(address, m->from.v);
     message.server_id = m->from.v;
     message.server_address = address;
@@ -118,6 +151,10 @@ enum err raft_driver_receive(struct raft_driver *d, uint64_t now_ms, const struc
     raft_heap_lend(raft_no_bytes, sizeof(raft_no_bytes));
     e = raft_driver_step(d, &event, out);
     raft_heap_lend(NULL, 0);
+    if (e == OK) {
+        free_ignored(d, installing, &message);
+        clear_unset(d, m, out);
+    }
     if (m->type == REPL_MESSAGE_APPEND && m->term == d->raft.current_term) {
         d->heard_ms = now_ms;
     }
