@@ -300,7 +300,12 @@ static struct group *running(struct volume *v, struct shard_id shard)
 enum err volume_transfer(struct volume *v, struct shard_id shard, struct node_id to)
 {
     struct group *g = running(v, shard);
-    return g == NULL ? ERR_NOT_LEADER : group_step_transfer(v, g, to, clock_mono_ms(v->cfg.clock));
+    if (g == NULL) {
+        return ERR_NOT_LEADER;
+    }
+    enum err e = group_step_transfer(v, g, to, clock_mono_ms(v->cfg.clock));
+    volume_end_reader(v);
+    return e;
 }
 
 enum err volume_change(struct volume *v, struct shard_id shard, const struct raft_server_info *servers, size_t n)
@@ -311,7 +316,11 @@ enum err volume_change(struct volume *v, struct shard_id shard, const struct raf
     }
     buf_reset(&v->scratch);
     enum err e = n == 0 || n > RAFT_SERVERS_MAX ? ERR_INVAL : raft_configuration_put(servers, n, &v->scratch);
-    return e != OK ? e : group_step_change(v, g, buf_slice(&v->scratch), clock_mono_ms(v->cfg.clock));
+    if (e == OK) {
+        e = group_step_change(v, g, buf_slice(&v->scratch), clock_mono_ms(v->cfg.clock));
+    }
+    volume_end_reader(v);
+    return e;
 }
 
 enum err volume_status(struct volume *v, struct shard_id shard, struct volume_status *out)

@@ -11,7 +11,7 @@
 
 static enum err grow_slots(struct volume *v, size_t n)
 {
-    if (n <= v->n_slots) {
+    if (n <= v->n_slots && v->slots != NULL) { /* a batch without answers points there too */
         return OK;
     }
     size_t bigger_n = v->n_slots == 0 ? 64 : v->n_slots;

@@ -93,6 +93,7 @@ MUST_CHECK enum err group_step_change(struct volume *v, struct group *g, struct 
 MUST_CHECK enum err group_step_transfer(struct volume *v, struct group *g, struct node_id to, uint64_t now_ms);
 /* A read transaction of this turn. */
 MUST_CHECK enum err volume_reader(struct volume *v, struct kv_txn **out);
+void volume_end_reader(struct volume *v);
 void volume_send(struct volume *v, struct node_id to, bool bulk, struct slice message);
 /* The group has another replica on disk. */
 void volume_switched(struct volume *v, struct group *g);

@@ -111,7 +111,7 @@ static void look_at_timers(struct volume *v, uint64_t now_ms)
     }
 }
 
-static void end_reader(struct volume *v)
+void volume_end_reader(struct volume *v)
 {
     if (v->reader != NULL) {
         kv_abort(v->reader);
@@ -209,15 +209,15 @@ uint64_t volume_turn(struct volume *v, struct proposal *list, struct repl_receiv
     take_inbox(v, list);
     submit_all(v, turn.now_ms);
     look_at_timers(v, turn.now_ms);
-    end_reader(v);
+    volume_end_reader(v);
     if (!list_empty(&v->starting)) {
         volume_start_groups(v, turn.now_ms);
-        end_reader(v);
+        volume_end_reader(v);
     }
     if (!v->dead) {
         scan_due(v, &turn);
         volume_turn_commit(v, &turn);
     }
-    end_reader(v); /* what followed the commit may have read */
+    volume_end_reader(v); /* what followed the commit may have read */
     return v->dead ? WAIT_MS_MAX : wait_ms(v, &turn);
 }
