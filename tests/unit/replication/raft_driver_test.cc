@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "proto/base/mem.h"
+#include "replication/message.h"
 
 namespace
 {
@@ -196,6 +197,479 @@ TEST(RaftConfiguration, RefusesEveryTruncationAndSurvivesEveryFlippedBit)
     }
     conf += std::string(8, '\0');
     EXPECT_EQ(check(conf.data(), conf.size(), NODE, &is_sole), ERR_CORRUPT);
+}
+
+/* --- several servers --- */
+
+using Servers = std::vector<struct raft_server_info>;
+
+std::string configuration_of(const Servers &servers)
+{
+    struct buf b;
+    buf_init(&b, 1000);
+    EXPECT_EQ(raft_configuration_put(servers.data(), servers.size(), &b), OK);
+    std::string s(reinterpret_cast<const char *>(buf_slice(&b).p), b.len);
+    buf_fini(&b);
+    return s;
+}
+
+struct Entry {
+    uint64_t term;
+    enum repl_entry_type type;
+    std::string data;
+};
+
+/* A driver with the disk that it is told to have: durable at once. */
+struct Server {
+    uint64_t id;
+    struct raft_driver *d = nullptr;
+    std::vector<Entry> log; /* from index 1 */
+    uint64_t term = 0;
+    uint64_t vote = 0;
+    uint64_t applied = 1;
+    uint64_t cut_from = UINT64_MAX; /* the lowest index that was replaced */
+};
+
+struct Letter {
+    struct repl_message m;
+    std::vector<Entry> entries;
+};
+
+class Group : public testing::Test
+{
+  protected:
+    void TearDown() override
+    {
+        for (Server &s : servers) {
+            raft_driver_free(s.d);
+        }
+    }
+    void add(uint64_t id, const std::vector<Entry> &log, uint64_t term, uint64_t vote = 0)
+    {
+        servers.push_back({});
+        Server *s = &servers.back();
+        s->id = id;
+        s->log = log;
+        s->term = term;
+        s->vote = vote;
+        start(s);
+    }
+    void start(Server *s)
+    {
+        struct raft_driver_config cfg = {{s->id}, static_cast<unsigned>(s->id), 2000, 300};
+        std::vector<struct raft_term_range> ranges;
+        std::vector<struct raft_log_change> changes;
+        for (size_t i = 0; i < s->log.size(); i++) {
+            if (i == 0 || s->log[i].term != s->log[i - 1].term) {
+                ranges.push_back({i + 1, s->log[i].term});
+            }
+            if (s->log[i].type == REPL_ENTRY_CHANGE) {
+                changes.push_back({i + 1, slice_make(s->log[i].data.data(), s->log[i].data.size())});
+            }
+        }
+        struct raft_start st = {};
+        struct raft_driver_update u;
+        st.now_ms = now;
+        st.term = s->term;
+        st.vote = s->vote;
+        st.log_first = 1;
+        st.log_last = s->log.size();
+        st.ranges = ranges.data();
+        st.n_ranges = ranges.size();
+        st.changes = changes.data();
+        st.n_changes = changes.size();
+        st.applied = s->log.empty() ? 0 : s->applied;
+        ASSERT_EQ(raft_driver_new(&cfg, &s->d), OK);
+        ASSERT_EQ(raft_driver_start(s->d, &st, &u), OK);
+        take(s, u, {}, 0);
+    }
+    /* Three voters with nothing but their configuration. */
+    void start_three()
+    {
+        const std::string conf =
+            configuration_of({{{1}, RAFT_ROLE_VOTER}, {{2}, RAFT_ROLE_VOTER}, {{3}, RAFT_ROLE_VOTER}});
+        for (uint64_t id = 1; id <= 3; id++) {
+            add(id, {{1, REPL_ENTRY_CHANGE, conf}}, 1);
+        }
+    }
+    /* first: index of source[0]. */
+    void take(Server *s, const struct raft_driver_update &u, const std::vector<Entry> &source, uint64_t first)
+    {
+        if (u.hard_state) {
+            s->term = raft_driver_term(s->d);
+            s->vote = raft_driver_vote(s->d);
+        }
+        if (u.append_first != 0) {
+            ASSERT_LE(u.append_first, s->log.size() + 1);
+            s->cut_from =
+                u.append_first <= s->log.size() && u.append_first < s->cut_from ? u.append_first : s->cut_from;
+            s->log.resize(u.append_first - 1);
+            for (size_t i = 0; i < u.append_n; i++) {
+                s->log.push_back(u.barrier ? Entry{s->term, REPL_ENTRY_BARRIER, ""}
+                                           : source[u.append_first + i - first]);
+            }
+        }
+        for (size_t i = 0; i < u.n_messages; i++) {
+            Letter l = {u.messages[i], {}};
+            l.m.from = {s->id};
+            for (size_t k = 0; k < l.m.n_entries; k++) {
+                l.entries.push_back(s->log[l.m.index + k]);
+            }
+            wire.push_back(l);
+        }
+        if (u.append_first != 0) {
+            struct raft_driver_update more;
+            ASSERT_EQ(raft_driver_persisted(s->d, now, s->log.size(), &more), OK);
+            take(s, more, {}, 0);
+        }
+        for (; s->applied < raft_driver_commit_index(s->d); s->applied++) {
+            const Entry &e = s->log[s->applied];
+            if (e.type == REPL_ENTRY_CHANGE) {
+                ASSERT_EQ(raft_driver_configuration_applied(s->d, now, s->applied + 1,
+                                                            slice_make(e.data.data(), e.data.size())),
+                          OK);
+            }
+        }
+    }
+    void receive(Server *s, const Letter &l)
+    {
+        std::vector<struct repl_entry> entries(l.entries.size() + 1);
+        struct raft_driver_update u;
+        memset(entries.data(), 0, entries.size() * sizeof(entries[0]));
+        for (size_t i = 0; i < l.entries.size(); i++) {
+            entries[i].head.index = l.m.index + 1 + i;
+            entries[i].head.term = l.entries[i].term;
+            entries[i].head.type = l.entries[i].type;
+            entries[i].head.data = slice_make(l.entries[i].data.data(), l.entries[i].data.size());
+        }
+        ASSERT_EQ(raft_driver_receive(s->d, now, &l.m, entries.data(), &u), OK);
+        take(s, u, l.entries, l.m.index + 1);
+    }
+    void run(uint64_t ms)
+    {
+        for (uint64_t end = now + ms; now < end; now += 50) {
+            for (Server &s : servers) {
+                struct raft_driver_update u;
+                if (now >= raft_driver_deadline_ms(s.d)) {
+                    ASSERT_EQ(raft_driver_timeout(s.d, now, &u), OK);
+                    take(&s, u, {}, 0);
+                }
+            }
+            for (int i = 0; i < 20 && !wire.empty(); i++) {
+                std::vector<Letter> letters;
+                letters.swap(wire);
+                for (const Letter &l : letters) {
+                    if (l.m.from.v != isolated && l.m.to.v != isolated) {
+                        receive(&servers[l.m.to.v - 1], l);
+                    }
+                }
+            }
+        }
+    }
+    Server *leader()
+    {
+        Server *found = nullptr;
+        for (Server &s : servers) {
+            if (s.id != isolated && raft_driver_serves(s.d)) {
+                found = &s;
+            }
+        }
+        EXPECT_NE(found, nullptr);
+        return found;
+    }
+    void submit(Server *s, size_t n)
+    {
+        struct raft_driver_update u;
+        std::vector<Entry> source(n,
+                                  Entry{raft_driver_term(s->d), REPL_ENTRY_COMMAND, "from " + std::to_string(s->id)});
+        uint64_t first = s->log.size() + 1;
+        ASSERT_EQ(raft_driver_submit(s->d, now, n, &u), OK);
+        ASSERT_EQ(u.append_first, first);
+        ASSERT_EQ(u.append_n, n);
+        take(s, u, source, first);
+    }
+    struct repl_message message(enum repl_message_type type, uint64_t from, uint64_t to, uint64_t term)
+    {
+        struct repl_message m = {};
+        m.type = type;
+        m.from = {from};
+        m.to = {to};
+        m.term = term;
+        return m;
+    }
+    /* The only answer to a message. */
+    struct repl_message answer(Server *s, const struct repl_message &m)
+    {
+        struct raft_driver_update u;
+        EXPECT_EQ(raft_driver_receive(s->d, now, &m, nullptr, &u), OK);
+        EXPECT_EQ(u.n_messages, 1u);
+        return u.n_messages == 1 ? u.messages[0] : m;
+    }
+    std::vector<Server> servers;
+    std::vector<Letter> wire;
+    uint64_t now = 1000;
+    uint64_t isolated = 0;
+};
+
+TEST_F(Group, ThreeElectOneAndCommitWhatItIsGiven)
+{
+    start_three();
+    run(8000);
+    Server *l = leader();
+    submit(l, 5);
+    EXPECT_LT(raft_driver_commit_index(l->d), l->log.size());
+    run(1000);
+    EXPECT_EQ(raft_driver_commit_index(l->d), l->log.size());
+    for (Server &s : servers) {
+        EXPECT_EQ(s.log.size(), l->log.size());
+        EXPECT_EQ(s.log.back().data, l->log.back().data);
+        EXPECT_EQ(raft_driver_commit_index(s.d), l->log.size());
+        EXPECT_EQ(raft_driver_leader(s.d).v, l->id);
+        EXPECT_EQ(raft_driver_leads(s.d), s.id == l->id);
+        EXPECT_EQ(raft_driver_match(l->d, {s.id}), l->log.size());
+        EXPECT_FALSE(raft_driver_is_sole(s.d));
+        EXPECT_EQ(s.term, l->term);
+    }
+}
+
+TEST_F(Group, WhatADeposedLeaderHadAloneIsReplaced)
+{
+    start_three();
+    run(8000);
+    Server *old = leader();
+    submit(old, 2);
+    run(500);
+    uint64_t kept = old->log.size();
+    isolated = old->id;
+    submit(old, 7);
+    run(12000);
+    EXPECT_FALSE(raft_driver_leads(old->d));
+    Server *l = leader();
+    ASSERT_NE(l->id, old->id);
+    submit(l, 3);
+    run(500);
+    isolated = 0;
+    run(3000);
+    EXPECT_EQ(old->cut_from, kept + 1);
+    ASSERT_EQ(old->log.size(), l->log.size());
+    for (size_t i = 0; i < l->log.size(); i++) {
+        EXPECT_EQ(old->log[i].term, l->log[i].term);
+        EXPECT_EQ(old->log[i].data, l->log[i].data);
+    }
+}
+
+TEST_F(Group, LeadershipIsTransferred)
+{
+    struct raft_driver_update u;
+    start_three();
+    run(8000);
+    Server *l = leader();
+    uint64_t to = l->id % 3 + 1;
+    EXPECT_EQ(raft_driver_transfer(servers[to - 1].d, now, {l->id}, &u), ERR_NOT_LEADER);
+    EXPECT_EQ(raft_driver_transfer(l->d, now, {9}, &u), ERR_NOTFOUND);
+    ASSERT_EQ(raft_driver_transfer(l->d, now, {to}, &u), OK);
+    take(l, u, {}, 0);
+    run(500);
+    EXPECT_EQ(leader()->id, to);
+    EXPECT_FALSE(raft_driver_leads(l->d));
+}
+
+TEST_F(Group, AFollowerTakesNoSubmissionAndIsAsBefore)
+{
+    struct raft_driver_update u;
+    const std::string conf = configuration_of({{{1}, RAFT_ROLE_VOTER}, {{2}, RAFT_ROLE_VOTER}});
+    start_three();
+    run(8000);
+    Server *l = leader();
+    Server *f = &servers[l->id % 3];
+    uint64_t last = raft_driver_last_index(f->d);
+    EXPECT_EQ(raft_driver_submit(f->d, now, 3, &u), ERR_NOT_LEADER);
+    EXPECT_EQ(u.append_first, 0u);
+    EXPECT_EQ(raft_driver_change(f->d, now, slice_make(conf.data(), conf.size()), &u), ERR_NOT_LEADER);
+    EXPECT_EQ(raft_driver_last_index(f->d), last);
+    EXPECT_FALSE(raft_driver_changing(f->d));
+    submit(l, 1);
+    run(500);
+    EXPECT_EQ(raft_driver_commit_index(f->d), last + 1);
+}
+
+TEST_F(Group, OneChangeAtATime)
+{
+    struct raft_driver_update u;
+    start_three();
+    run(8000);
+    Server *l = leader();
+    const Servers two = {{{l->id}, RAFT_ROLE_VOTER}, {{l->id % 3 + 1}, RAFT_ROLE_VOTER}};
+    const std::string conf = configuration_of(two);
+    const struct slice bytes = slice_make(conf.data(), conf.size());
+    uint64_t at = l->log.size() + 1;
+    ASSERT_EQ(raft_driver_change(l->d, now, bytes, &u), OK);
+    take(l, u, {{l->term, REPL_ENTRY_CHANGE, conf}}, at);
+    EXPECT_TRUE(raft_driver_changing(l->d));
+    EXPECT_EQ(raft_driver_change_index(l->d), at);
+    EXPECT_EQ(raft_driver_change(l->d, now, bytes, &u), ERR_LOCKED);
+    run(500);
+    EXPECT_FALSE(raft_driver_changing(l->d));
+    struct raft_server_info in_force[RAFT_SERVERS_MAX];
+    EXPECT_EQ(raft_driver_servers(l->d, in_force), 2u);
+}
+
+/* One voter before, two now, and only the first knows: it needs the vote of the second, which does not count it yet. */
+class Promotion : public Group
+{
+  protected:
+    void SetUp() override
+    {
+        conf = configuration_of({{{1}, RAFT_ROLE_VOTER}, {{2}, RAFT_ROLE_STANDBY}});
+        promoted = configuration_of({{{1}, RAFT_ROLE_VOTER}, {{2}, RAFT_ROLE_VOTER}});
+    }
+    std::string conf;
+    std::string promoted;
+};
+
+TEST_F(Promotion, TheTwoOfThemElectALeader)
+{
+    add(1, {{1, REPL_ENTRY_CHANGE, conf}, {1, REPL_ENTRY_CHANGE, promoted}}, 1);
+    add(2, {{1, REPL_ENTRY_CHANGE, conf}}, 1);
+    run(10000);
+    EXPECT_EQ(leader()->id, 1u);
+    EXPECT_EQ(servers[1].log.size(), servers[0].log.size());
+    struct raft_server_info in_force[RAFT_SERVERS_MAX];
+    ASSERT_EQ(raft_driver_servers(servers[1].d, in_force), 2u);
+    EXPECT_EQ(in_force[1].role, RAFT_ROLE_VOTER);
+}
+
+TEST_F(Promotion, AStandbyLendsItsVoteOnceItsLeaderIsSilent)
+{
+    struct raft_driver_update u;
+    struct raft_server_info in_force[RAFT_SERVERS_MAX];
+    add(2, {{1, REPL_ENTRY_CHANGE, conf}}, 1);
+    Server *s = &servers[0];
+    struct repl_message m = message(REPL_MESSAGE_APPEND, 1, 2, 1);
+    m.index = 1;
+    m.index_term = 1;
+    ASSERT_EQ(raft_driver_receive(s->d, now, &m, nullptr, &u), OK);
+    EXPECT_EQ(raft_driver_leader(s->d).v, 1u);
+    m = message(REPL_MESSAGE_VOTE, 1, 2, 2);
+    m.index = 2;
+    m.index_term = 1;
+    m.pre_vote = true;
+    now += 1999;
+    EXPECT_FALSE(answer(s, m).granted);
+    now += 1;
+    EXPECT_TRUE(answer(s, m).granted);
+    m.pre_vote = false;
+    EXPECT_TRUE(answer(s, m).granted);
+    EXPECT_EQ(raft_driver_vote(s->d), 1u);
+    ASSERT_EQ(raft_driver_servers(s->d, in_force), 2u);
+    EXPECT_EQ(in_force[1].role, RAFT_ROLE_STANDBY); /* for that step only */
+}
+
+TEST_F(Promotion, ALogThatIsBehindGetsNoVoteFromAStandby)
+{
+    add(2, {{1, REPL_ENTRY_CHANGE, conf}, {1, REPL_ENTRY_COMMAND, "x"}}, 1);
+    struct repl_message m = message(REPL_MESSAGE_VOTE, 1, 2, 2);
+    m.index = 1;
+    m.index_term = 1;
+    EXPECT_FALSE(answer(&servers[0], m).granted);
+}
+
+TEST_F(Group, ADeniedPreVoteTellsTheHigherTerm)
+{
+    start_three();
+    Server *s = &servers[1];
+    raft_driver_free(s->d);
+    s->term = 9;
+    start(s);
+    struct repl_message m = message(REPL_MESSAGE_VOTE, 1, 2, 3);
+    m.index = 5; /* its log is ahead, its term behind */
+    m.index_term = 2;
+    m.pre_vote = true;
+    struct repl_message a = answer(s, m);
+    EXPECT_EQ(a.type, REPL_MESSAGE_VOTE_RESULT);
+    EXPECT_FALSE(a.granted);
+    EXPECT_TRUE(a.pre_vote);
+    EXPECT_EQ(a.term, 9u);
+}
+
+/* One has the longer log, one the higher term, the third is gone. */
+TEST_F(Group, TheLongerLogWinsAgainstTheHigherTerm)
+{
+    start_three();
+    raft_driver_free(servers[0].d);
+    servers[0].log.push_back({2, REPL_ENTRY_COMMAND, "x"});
+    servers[0].term = 2;
+    start(&servers[0]);
+    raft_driver_free(servers[1].d);
+    servers[1].term = 9;
+    start(&servers[1]);
+    isolated = 3;
+    run(20000);
+    EXPECT_EQ(leader()->id, 1u);
+}
+
+TEST_F(Group, AStaleLeaderIsAnsweredWithTheTermAndNothingElse)
+{
+    start_three();
+    Server *s = &servers[1];
+    raft_driver_free(s->d);
+    s->term = 9;
+    start(s);
+    for (int i = 0; i < 3; i++) {
+        struct repl_message m = message(REPL_MESSAGE_APPEND, 1, 2, 4);
+        m.index = 77;
+        m.index_term = 4;
+        struct repl_message a = answer(s, m);
+        EXPECT_EQ(a.type, REPL_MESSAGE_APPEND_RESULT);
+        EXPECT_EQ(a.term, 9u);
+        EXPECT_EQ(a.index, 0u);
+    }
+}
+
+TEST_F(Group, ASecondLeaderOfTheTermIsNotHeard)
+{
+    const std::string conf = configuration_of({{{1}, RAFT_ROLE_VOTER}, {{2}, RAFT_ROLE_VOTER}});
+    struct raft_driver_update u;
+    start_three();
+    run(8000);
+    Server *l = leader();
+    uint64_t other = l->id % 3 + 1;
+    struct repl_message m = message(REPL_MESSAGE_APPEND, other, l->id, l->term);
+    m.index = l->log.size();
+    m.index_term = l->log.back().term;
+    ASSERT_EQ(raft_driver_receive(l->d, now, &m, nullptr, &u), OK);
+    EXPECT_EQ(u.n_messages, 0u);
+    m = message(REPL_MESSAGE_SNAPSHOT, other, l->id, l->term);
+    m.index = 100;
+    m.index_term = l->term;
+    m.configuration_index = 1;
+    m.configuration = slice_make(conf.data(), conf.size());
+    ASSERT_EQ(raft_driver_receive(l->d, now, &m, nullptr, &u), OK);
+    EXPECT_FALSE(u.snapshot);
+    EXPECT_TRUE(raft_driver_leads(l->d));
+    submit(l, 1);
+    run(1000);
+    EXPECT_EQ(raft_driver_commit_index(l->d), l->log.size());
+}
+
+/* The sanitizer sees what the library would leak. */
+TEST_F(Group, ASnapshotOfferedAgainWhileItIsInstalledIsIgnored)
+{
+    const std::string conf = configuration_of({{{1}, RAFT_ROLE_VOTER}, {{2}, RAFT_ROLE_VOTER}});
+    struct raft_driver_update u;
+    start_three();
+    struct repl_message m = message(REPL_MESSAGE_SNAPSHOT, 1, 2, 3);
+    m.index = 100;
+    m.index_term = 2;
+    m.configuration_index = 1;
+    m.configuration = slice_make(conf.data(), conf.size());
+    ASSERT_EQ(raft_driver_receive(servers[1].d, now, &m, nullptr, &u), OK);
+    EXPECT_TRUE(u.snapshot);
+    for (uint64_t term : {3, 3, 4, 2}) { /* again, of a newer leader, of a stale one */
+        m.term = term;
+        ASSERT_EQ(raft_driver_receive(servers[1].d, now, &m, nullptr, &u), OK);
+        EXPECT_FALSE(u.snapshot);
+    }
 }
 
 } // namespace

@@ -1,0 +1,642 @@
+/* Three volumes and a network driven by hand. */
+#include <deque>
+#include <memory>
+#include <set>
+
+#include "replication/check.h"
+#include "replication/message.h"
+#include "volume_fixture.h"
+
+namespace
+{
+
+constexpr struct shard_id SHARD = {0};
+
+struct Mail {
+    struct repl_received r; /* first */
+    std::string bytes;
+    static void release(struct repl_received *r)
+    {
+        delete reinterpret_cast<Mail *>(r);
+    }
+};
+
+struct Letter {
+    uint64_t from;
+    uint64_t to;
+    bool bulk;
+    std::string bytes;
+};
+
+struct Node {
+    uint64_t id = 0;
+    struct kv *kv = nullptr;
+    struct rng rng;
+    struct volume *volume = nullptr;
+    Machine machine;
+    std::deque<Letter> *wire = nullptr;
+    std::vector<Write *> queued;
+    std::string inbox;
+
+    static void send(void *ctx, struct node_id to, bool bulk, struct slice message)
+    {
+        Node *n = static_cast<Node *>(ctx);
+        n->wire->push_back({n->id, to.v, bulk, string_of(message)});
+    }
+    static void moved(void *ctx, const uint8_t prefix[5])
+    {
+        memcpy(static_cast<Machine *>(ctx)->prefix, prefix, 5);
+    }
+};
+
+class Peers : public testing::Test
+{
+  protected:
+    void SetUp() override
+    {
+        clock.base.mono_ms = TestClock::mono;
+        clock.base.wall_ms = TestClock::wall;
+        clock.ms = 1000;
+        for (uint64_t id = 1; id <= 3; id++) {
+            nodes[id] = std::make_unique<Node>();
+            nodes[id]->id = id;
+            nodes[id]->wire = &wire;
+            rng_seeded_init(&nodes[id]->rng, id);
+            ASSERT_EQ(kv_mem_new(&nodes[id]->kv), OK);
+        }
+    }
+    void TearDown() override
+    {
+        for (auto &n : nodes) {
+            if (n.second->volume != nullptr) {
+                expect_clean(n.first);
+                volume_close(n.second->volume);
+            }
+            kv_close(n.second->kv);
+        }
+    }
+    void open(uint64_t id)
+    {
+        Node *n = nodes[id].get();
+        struct volume_config c = {};
+        c.kv = n->kv;
+        c.clock = &clock.base;
+        c.rng = &n->rng;
+        c.log_entries_max = log_entries_max;
+        c.send = Node::send;
+        c.send_ctx = n;
+        struct repl_fsm fsm = n->machine.fsm();
+        fsm.moved = Node::moved;
+        ASSERT_EQ(volume_open(&c, &n->volume), OK);
+        ASSERT_EQ(id == 1 ? volume_replica_open(n->volume, SHARD, {id}, &fsm)
+                          : volume_replica_join(n->volume, SHARD, {id}, &fsm),
+                  OK);
+        ASSERT_EQ(volume_state_prefix(n->volume, SHARD, n->machine.prefix), OK);
+        turn(id);
+    }
+    void stop(uint64_t id)
+    {
+        volume_close(nodes[id]->volume);
+        nodes[id]->volume = nullptr;
+        nodes[id]->inbox.clear();
+    }
+    uint64_t turn(uint64_t id)
+    {
+        Node *n = nodes[id].get();
+        struct proposal *list = nullptr;
+        Mail *m = nullptr;
+        for (auto it = n->queued.rbegin(); it != n->queued.rend(); ++it) {
+            (*it)->p.node.next = list == nullptr ? nullptr : &list->node;
+            list = &(*it)->p;
+        }
+        n->queued.clear();
+        if (!n->inbox.empty()) {
+            m = new Mail();
+            memset(&m->r, 0, sizeof(m->r));
+            m->bytes.swap(n->inbox);
+            m->r.bytes = slice_of(m->bytes);
+            m->r.release = Mail::release;
+        }
+        return volume_turn(n->volume, list, m == nullptr ? nullptr : &m->r);
+    }
+    void receive(uint64_t to, const std::string &message)
+    {
+        uint8_t n[4];
+        put_le32(n, static_cast<uint32_t>(message.size()));
+        nodes[to]->inbox += std::string(reinterpret_cast<char *>(n), 4) + message;
+    }
+    /* What is on its way arrives, or is lost. */
+    void deliver()
+    {
+        std::deque<Letter> now;
+        now.swap(wire);
+        for (const Letter &l : now) {
+            if (cut.count({l.from, l.to}) == 0 && !(l.bulk && no_bulk) && nodes[l.to]->volume != nullptr) {
+                receive(l.to, l.bytes);
+            }
+        }
+    }
+    /* Until nothing is on its way: no time passes. */
+    void exchange()
+    {
+        for (int i = 0; i < 50; i++) {
+            deliver();
+            for (auto &n : nodes) {
+                if (n.second->volume != nullptr) {
+                    turn(n.first);
+                }
+            }
+            if (wire.empty()) {
+                return;
+            }
+        }
+    }
+    void run(uint64_t ms)
+    {
+        for (uint64_t end = clock.ms + ms; clock.ms < end; clock.ms += 50) {
+            exchange();
+        }
+    }
+    void isolate(uint64_t id)
+    {
+        for (uint64_t other = 1; other <= 3; other++) {
+            cut.insert({id, other});
+            cut.insert({other, id});
+        }
+    }
+    bool leads(uint64_t id)
+    {
+        uint64_t term;
+        return nodes[id]->volume != nullptr && volume_leads(nodes[id]->volume, SHARD, &term);
+    }
+    uint64_t leader()
+    {
+        for (int i = 0; i < 400; i++) {
+            for (uint64_t id = 1; id <= 3; id++) {
+                if (leads(id)) {
+                    return id;
+                }
+            }
+            run(50);
+        }
+        ADD_FAILURE() << "no leader";
+        return 1;
+    }
+    struct volume_status status(uint64_t id)
+    {
+        struct volume_status s = {};
+        EXPECT_EQ(volume_status(nodes[id]->volume, SHARD, &s), OK);
+        return s;
+    }
+    void propose(uint64_t id, Write *w)
+    {
+        nodes[id]->queued.push_back(w);
+        turn(id);
+    }
+    enum err one(uint64_t id, const std::string &data, const std::string &body = "")
+    {
+        Write w(SHARD.v, data, body);
+        propose(id, &w);
+        for (int i = 0; i < 200 && w.answers == 0; i++) {
+            run(50);
+        }
+        EXPECT_EQ(w.answers, 1);
+        return w.status;
+    }
+    void change(const std::vector<struct raft_server_info> &servers)
+    {
+        uint64_t l = leader();
+        ASSERT_EQ(volume_change(nodes[l]->volume, SHARD, servers.data(), servers.size()), OK);
+        for (int i = 0; i < 600 && (status(l).changing || status(l).n_servers != servers.size()); i++) {
+            run(50);
+        }
+        ASSERT_FALSE(status(l).changing);
+    }
+    void start()
+    {
+        for (uint64_t id = 1; id <= 3; id++) {
+            open(id);
+        }
+        const enum raft_server_role voter = RAFT_ROLE_VOTER;
+        const enum raft_server_role standby = RAFT_ROLE_STANDBY;
+        run(100);
+        change({{{1}, voter}, {{2}, standby}});
+        change({{{1}, voter}, {{2}, voter}});
+        change({{{1}, voter}, {{2}, voter}, {{3}, standby}});
+        change({{{1}, voter}, {{2}, voter}, {{3}, voter}});
+        ASSERT_TRUE(leads(1));
+        run(500);
+    }
+    /* Rows of the state, without the replica's number. */
+    std::string state(uint64_t id)
+    {
+        std::string all;
+        struct kv_txn *t;
+        struct kv_cursor *c;
+        struct slice k;
+        struct slice v;
+        Node *n = nodes[id].get();
+        EXPECT_EQ(kv_begin(n->kv, false, &t), OK);
+        EXPECT_EQ(kv_cursor_open(t, &c), OK);
+        enum err e = kv_cursor_seek(c, slice_make(n->machine.prefix, 5), &k, &v);
+        for (; e == OK && memcmp(k.p, n->machine.prefix, 5) == 0; e = kv_cursor_next(c, &k, &v)) {
+            all += string_of(slice_sub(k, 4, k.n)) + string_of(v);
+        }
+        kv_cursor_close(c);
+        kv_abort(t);
+        return all;
+    }
+    size_t count(uint64_t id, const std::string &prefix)
+    {
+        size_t n = 0;
+        struct kv_txn *t;
+        struct kv_cursor *c;
+        struct slice k;
+        struct slice v;
+        EXPECT_EQ(kv_begin(nodes[id]->kv, false, &t), OK);
+        EXPECT_EQ(kv_cursor_open(t, &c), OK);
+        for (enum err e = kv_cursor_seek(c, slice_of(prefix), &k, &v); e == OK; e = kv_cursor_next(c, &k, &v)) {
+            if (string_of(k).compare(0, prefix.size(), prefix) != 0) {
+                break;
+            }
+            n++;
+        }
+        kv_cursor_close(c);
+        kv_abort(t);
+        return n;
+    }
+    static void problem(void *, const char *what, struct slice)
+    {
+        ADD_FAILURE() << what;
+    }
+    static void replica(void *, struct shard_id, const uint8_t *)
+    {
+    }
+    static void body(void *, const uint8_t *, uint64_t, uint16_t, uint64_t, bool)
+    {
+    }
+    void expect_clean(uint64_t id)
+    {
+        const struct repl_check c = {this, problem, replica, body};
+        struct repl_check_totals totals;
+        struct kv_txn *t;
+        ASSERT_EQ(kv_begin(nodes[id]->kv, false, &t), OK);
+        EXPECT_EQ(repl_check_run(t, &c, &totals), OK);
+        kv_abort(t);
+    }
+    TestClock clock;
+    std::map<uint64_t, std::unique_ptr<Node>> nodes;
+    std::deque<Letter> wire;
+    std::set<std::pair<uint64_t, uint64_t>> cut;
+    bool no_bulk = false;
+    uint64_t log_entries_max = 0;
+};
+
+TEST_F(Peers, AWriteIsOnAllOfThem)
+{
+    start();
+    ASSERT_EQ(one(1, "write", std::string(9000, 'b')), OK);
+    run(1000);
+    for (uint64_t id = 1; id <= 3; id++) {
+        struct kv_txn *t;
+        struct buf b;
+        buf_init(&b, 10000);
+        ASSERT_EQ(kv_begin(nodes[id]->kv, false, &t), OK);
+        EXPECT_EQ(repl_body_read(t, nodes[id]->machine.prefix, status(id).applied, 0, 0, 9000, &b), OK);
+        kv_abort(t);
+        EXPECT_EQ(string_of(buf_slice(&b)), std::string(9000, 'b'));
+        buf_fini(&b);
+        EXPECT_NE(state(id).find("write"), std::string::npos);
+        EXPECT_EQ(status(id).applied, status(1).applied);
+    }
+}
+
+TEST_F(Peers, AProposalIsAnsweredAfterAMajorityHasItAndNotBefore)
+{
+    Write w(SHARD.v, "w");
+    start();
+    cut = {{1, 3}};
+    propose(1, &w);
+    turn(1);
+    EXPECT_EQ(w.answers, 0);
+    uint64_t commits = kv_mem_commits(nodes[2]->kv);
+    uint64_t log_last = status(2).log_last;
+    for (int i = 0; i < 5; i++) {
+        turn(1); /* alone it waits */
+    }
+    EXPECT_EQ(w.answers, 0);
+    deliver();
+    turn(2);
+    EXPECT_EQ(kv_mem_commits(nodes[2]->kv), commits + 1);
+    EXPECT_EQ(status(2).log_last, log_last + 1);
+    EXPECT_EQ(w.answers, 0);
+    deliver();
+    turn(1);
+    EXPECT_EQ(w.answers, 1);
+    EXPECT_EQ(w.status, OK);
+    EXPECT_EQ(w.result, "w");
+}
+
+TEST_F(Peers, AnAnswerToTheLeaderLeavesAfterTheCommitOnly)
+{
+    Write w(SHARD.v, "w");
+    start();
+    cut = {{1, 3}};
+    propose(1, &w);
+    kv_mem_faults(nodes[2]->kv)->commit_full_nth = 1;
+    deliver();
+    turn(2); /* its transaction fails */
+    for (const Letter &l : wire) {
+        EXPECT_NE(l.from, 2u) << "an answer left without a commit";
+    }
+    deliver();
+    turn(1);
+    EXPECT_EQ(w.answers, 0);
+    run(1000); /* tried again */
+    EXPECT_EQ(w.answers, 1);
+    EXPECT_EQ(w.status, OK);
+}
+
+TEST_F(Peers, AFollowerIsNotTheLeader)
+{
+    Write w(SHARD.v, "w");
+    start();
+    uint64_t log_last = status(2).log_last;
+    propose(2, &w);
+    EXPECT_EQ(w.answers, 1);
+    EXPECT_EQ(w.status, ERR_NOT_LEADER);
+    run(500);
+    EXPECT_EQ(status(2).log_last, log_last);
+    EXPECT_EQ(status(2).leader.v, 1u);
+    EXPECT_EQ(volume_leader(nodes[2]->volume, SHARD).v, 1u);
+    EXPECT_EQ(volume_transfer(nodes[2]->volume, SHARD, {3}), ERR_NOT_LEADER);
+    const struct raft_server_info self = {{2}, RAFT_ROLE_VOTER};
+    EXPECT_EQ(volume_change(nodes[2]->volume, SHARD, &self, 1), ERR_NOT_LEADER);
+}
+
+TEST_F(Peers, ALeaderWithoutAMajorityStepsDownAndAnswersThatItDoesNotKnow)
+{
+    Write w(SHARD.v, "lost");
+    start();
+    isolate(1);
+    propose(1, &w);
+    EXPECT_TRUE(leads(1));
+    run(6000);
+    EXPECT_FALSE(leads(1));
+    EXPECT_EQ(w.answers, 1);
+    EXPECT_EQ(w.status, ERR_UNAVAILABLE);
+    uint64_t other = leader();
+    EXPECT_NE(other, 1u);
+    ASSERT_EQ(one(other, "kept"), OK);
+    cut.clear();
+    run(3000);
+    for (uint64_t id = 1; id <= 3; id++) {
+        EXPECT_EQ(state(id).find("lost"), std::string::npos) << id;
+        EXPECT_NE(state(id).find("kept"), std::string::npos) << id;
+        EXPECT_EQ(state(id), state(1));
+    }
+}
+
+TEST_F(Peers, AFullDiskOnAFollowerHoldsItBackAndNothingElse)
+{
+    start();
+    Write w(SHARD.v, "w", std::string(100000, 'b'));
+    cut = {{1, 3}, {3, 1}};
+    uint64_t log_last = status(2).log_last;
+    kv_mem_limit(nodes[2]->kv, 20000);
+    propose(1, &w);
+    run(500);
+    EXPECT_EQ(w.answers, 0);
+    EXPECT_EQ(status(2).log_last, log_last);
+    EXPECT_EQ(status(1).match[1], log_last);
+    kv_mem_limit(nodes[2]->kv, UINT64_MAX);
+    run(500);
+    EXPECT_EQ(w.answers, 1);
+    EXPECT_EQ(w.status, OK);
+    EXPECT_EQ(status(2).log_last, log_last + 1);
+}
+
+TEST_F(Peers, EverybodyGoesAndComesBack)
+{
+    start();
+    for (int i = 0; i < 20; i++) {
+        ASSERT_EQ(one(1, "entry " + std::to_string(i)), OK);
+    }
+    uint64_t term = status(1).term;
+    for (uint64_t id = 1; id <= 3; id++) {
+        stop(id);
+    }
+    wire.clear();
+    for (uint64_t id = 1; id <= 3; id++) {
+        open(id);
+        EXPECT_FALSE(leads(id)); /* one voter of three does not lead by itself */
+    }
+    uint64_t l = leader();
+    EXPECT_GT(status(l).term, term);
+    ASSERT_EQ(one(l, "after"), OK);
+    run(2000);
+    for (uint64_t id = 1; id <= 3; id++) {
+        EXPECT_EQ(state(id), state(l));
+        EXPECT_NE(state(id).find("entry 19"), std::string::npos);
+        EXPECT_NE(state(id).find("after"), std::string::npos);
+    }
+}
+
+TEST_F(Peers, LeadershipIsHandedOver)
+{
+    start();
+    ASSERT_EQ(volume_transfer(nodes[1]->volume, SHARD, {2}), OK);
+    run(200);
+    EXPECT_TRUE(leads(2));
+    EXPECT_FALSE(leads(1));
+    EXPECT_EQ(one(1, "x"), ERR_NOT_LEADER);
+    EXPECT_EQ(one(2, "y"), OK);
+    EXPECT_EQ(volume_transfer(nodes[2]->volume, SHARD, {9}), ERR_NOTFOUND);
+}
+
+/* --- copies --- */
+
+class Copies : public Peers
+{
+  protected:
+    /* One voter with more state than its log, and an empty replica on node 3. */
+    void start_behind(int entries)
+    {
+        log_entries_max = 8;
+        open(1);
+        run(100);
+        for (int i = 0; i < entries; i++) {
+            ASSERT_EQ(one(1, "entry " + std::to_string(i), std::string(20000, static_cast<char>('a' + i % 26))), OK);
+        }
+        open(3);
+        const struct raft_server_info servers[] = {{{1}, RAFT_ROLE_VOTER}, {{3}, RAFT_ROLE_STANDBY}};
+        ASSERT_EQ(volume_change(nodes[1]->volume, SHARD, servers, 2), OK);
+    }
+    void expect_same()
+    {
+        EXPECT_EQ(status(3).applied, status(1).applied);
+        EXPECT_EQ(state(3), state(1));
+        struct kv_txn *t;
+        ASSERT_EQ(kv_begin(nodes[3]->kv, false, &t), OK);
+        for (uint64_t index : nodes[1]->machine.indexes) {
+            struct buf b;
+            buf_init(&b, 30000);
+            EXPECT_EQ(repl_body_read(t, nodes[3]->machine.prefix, index, 0, 0, 20000, &b), OK) << index;
+            buf_fini(&b);
+        }
+        kv_abort(t);
+    }
+    size_t garbage(uint64_t id)
+    {
+        return count(id, std::string("\0\0\0\0G", 5));
+    }
+};
+
+TEST_F(Copies, ANewcomerCatchesUpWhileTheSourceGoesOn)
+{
+    start_behind(100);
+    uint32_t before = get_be32(nodes[3]->machine.prefix);
+    for (int i = 0; i < 40; i++) {
+        ASSERT_EQ(one(1, "meanwhile " + std::to_string(i), std::string(20000, 'm')), OK);
+    }
+    run(5000);
+    expect_same();
+    EXPECT_NE(get_be32(nodes[3]->machine.prefix), before);
+    EXPECT_NE(state(3).find("meanwhile 39"), std::string::npos);
+    EXPECT_EQ(garbage(3), 0u);
+    EXPECT_EQ(count(3, std::string("\0\0\0\1", 4)), 0u); /* nothing of the replica that it replaced */
+}
+
+TEST_F(Copies, ACopyThatWasBrokenOffLeavesGarbageThatIsDeleted)
+{
+    start_behind(100);
+    for (int i = 0; i < 400 && garbage(3) == 0; i++) {
+        clock.ms += 50;
+        deliver();
+        turn(1);
+        turn(3);
+    }
+    ASSERT_EQ(garbage(3), 1u);
+    ASSERT_EQ(status(3).applied, 0u);
+    stop(3);
+    no_bulk = true; /* no other copy yet */
+    open(3);
+    run(2000);
+    EXPECT_EQ(garbage(3), 0u);
+    EXPECT_EQ(count(3, std::string("\0\0\0\2", 4)), 0u);
+    no_bulk = false;
+    run(30000);
+    expect_same();
+}
+
+TEST_F(Copies, LostBatchesArePulledAgain)
+{
+    start_behind(100);
+    for (int i = 0; i < 60; i++) {
+        no_bulk = i % 3 == 0;
+        run(1000);
+    }
+    no_bulk = false;
+    run(5000);
+    expect_same();
+}
+
+/* The leader's heartbeats name its snapshot, which the library takes for committed here while the old log is still in
+ * place: what a deposed leader wrote there must not be applied. */
+TEST_F(Copies, AReplicaWithAnotherLogAppliesNothingWhileItIsReplaced)
+{
+    std::list<Write> lost;
+    log_entries_max = 8;
+    start();
+    isolate(1);
+    for (int i = 0; i < 5; i++) {
+        lost.emplace_back(SHARD.v, "lost " + std::to_string(i));
+        propose(1, &lost.back());
+    }
+    uint64_t applied = status(1).applied;
+    run(6000);
+    uint64_t other = leader();
+    ASSERT_NE(other, 1u);
+    for (int i = 0; i < 60; i++) {
+        ASSERT_EQ(one(other, "kept " + std::to_string(i)), OK);
+    }
+    cut.clear();
+    no_bulk = true;
+    run(5000);
+    EXPECT_EQ(status(1).applied, applied);
+    EXPECT_EQ(state(1).find("lost"), std::string::npos);
+    no_bulk = false;
+    run(30000);
+    for (uint64_t id = 1; id <= 3; id++) {
+        EXPECT_EQ(state(id), state(other));
+        EXPECT_NE(state(id).find("kept 59"), std::string::npos);
+    }
+}
+
+/* --- what only a peer's bytes bring about --- */
+
+std::string encode(const struct repl_message &m)
+{
+    struct buf b;
+    buf_init(&b, 10000);
+    EXPECT_EQ(repl_message_put(&m, &b), OK);
+    std::string s = string_of(buf_slice(&b));
+    buf_fini(&b);
+    return s;
+}
+
+struct repl_message message_to_1(enum repl_message_type type, uint64_t term)
+{
+    struct repl_message m;
+    memset(&m, 0, sizeof(m));
+    m.type = type;
+    m.shard = SHARD;
+    m.from = {2};
+    m.to = {1};
+    m.term = term;
+    return m;
+}
+
+/* It elects itself again, without a barrier: its term has no entry yet. */
+TEST_F(Peers, ASoleVoterThatHearsOfAHigherTermGoesOn)
+{
+    open(1);
+    run(100);
+    ASSERT_EQ(one(1, "before"), OK);
+    receive(1, encode(message_to_1(REPL_MESSAGE_APPEND_RESULT, 9)));
+    turn(1);
+    EXPECT_FALSE(leads(1));
+    run(10000);
+    EXPECT_TRUE(leads(1));
+    EXPECT_EQ(status(1).term, 9u);
+    EXPECT_EQ(one(1, "after"), OK);
+    EXPECT_EQ(one(1, "and on"), OK);
+    stop(1);
+    open(1);
+    EXPECT_EQ(one(1, "restarted"), OK);
+}
+
+TEST_F(Peers, MessagesForOthersAndGarbageAreDropped)
+{
+    struct volume_stats before;
+    struct volume_stats after;
+    start();
+    volume_stats(nodes[1]->volume, &before);
+    struct repl_message m = message_to_1(REPL_MESSAGE_APPEND_RESULT, 9);
+    m.to = {3};
+    receive(1, encode(m));
+    m.to = {1};
+    m.from = {1};
+    receive(1, encode(m));
+    m.from = {2};
+    m.shard = {5};
+    receive(1, encode(m));
+    receive(1, "garbage");
+    nodes[1]->inbox += std::string("\xff\xff\xff\x7f too long", 13);
+    turn(1);
+    volume_stats(nodes[1]->volume, &after);
+    EXPECT_EQ(after.messages_dropped, before.messages_dropped + 5);
+    EXPECT_TRUE(leads(1));
+}
+
+} // namespace
