@@ -4,6 +4,11 @@
 #include "proto/base/mem.h"
 #include "replication/raft_driver_internal.h"
 
+/* A follower that needs a second snapshot, because the log's head passed it or the copy broke off, says so by rejecting
+ * heartbeats; the library ignores that when it has compacted since, until this time (30 s by itself). Offering the
+ * snapshot again to one that still installs does no harm. */
+#define INSTALL_ELECTIONS 2
+
 enum err raft_driver_new(const struct raft_driver_config *cfg, struct raft_driver **out)
 {
     char address[RAFT_ADDRESS_BYTES_MAX];
@@ -23,6 +28,7 @@ enum err raft_driver_new(const struct raft_driver_config *cfg, struct raft_drive
     raft_set_pre_vote(&d->raft, true);
     raft_set_election_timeout(&d->raft, cfg->election_ms);
     raft_set_heartbeat_timeout(&d->raft, cfg->heartbeat_ms);
+    raft_set_install_snapshot_timeout(&d->raft, INSTALL_ELECTIONS * cfg->election_ms);
     *out = d;
     return OK;
 }
