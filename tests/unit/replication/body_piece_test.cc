@@ -296,7 +296,7 @@ TEST_F(Pieces, ACheckFindsWhatIsWrongWithThem)
     put(piece.key, piece.value);
     EXPECT_TRUE(check().empty());
     del(piece.key);
-    EXPECT_FALSE(check().empty());  /* bytes that nothing names */
+    EXPECT_FALSE(check().empty()); /* bytes that nothing names */
     put(piece.key, piece.value);
     Row chunk = rows(under(R, 'B')).back();
     del(chunk.key);
