@@ -1,5 +1,6 @@
-/* OpStageChunk never becomes an entry: after this check the leader stores the chunk outside the log. ERR_NOTFOUND
- * (reservation), ERR_INVAL (order, size). */
+/* OpStageChunk never becomes an operation's entry: after this check the leader proposes the chunk as an entry of
+ * replication's own (deploy/docs/adr/0004), whose apply decides again. ERR_NOTFOUND (reservation), ERR_INVAL (order,
+ * size). */
 #include "storage/apply/op.h"
 #include "storage/apply/staging.h"
 

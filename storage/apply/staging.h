@@ -1,6 +1,6 @@
-/* Staged bodies (ARCHITECTURE, section 5): OpStageBegin reserves its own entry's index; chunks are stored beside the
- * log under it; the operation that uses the body consumes the reservation. Unused ones are killed by OpStageAbort, or
- * by OpPurge an hour after they were made. Reserved bytes are budgeted per account and per shard. */
+/* Staged bodies (ARCHITECTURE, section 5): OpStageBegin reserves its own entry's index; each chunk is a log entry of
+ * replication's own that names it, so every replica at an index has the same bytes; the operation that uses the body
+ * consumes the reservation. Unused ones are killed by OpStageAbort, or by OpPurge an hour after they were made. Reserved bytes are budgeted per account and per shard. */
 #ifndef STORAGE_APPLY_STAGING_H
 #define STORAGE_APPLY_STAGING_H
 
