@@ -202,6 +202,28 @@ TEST_F(LogTruncate, GoesOnBehindTheCutWithAnotherTerm)
     }
 }
 
+/* Then the head's term range begins before the log. */
+TEST_F(LogTruncate, ATrimmedLogCanLoseAllOfItsRest)
+{
+    size_t used = 0;
+    fill(1, LAST);
+    meta.applied = 6;
+    ASSERT_EQ(write([&](struct kv_txn *t) {
+                  enum err e = log_trim(t, R, &meta, 6, 1000, &used);
+                  return e == OK ? log_meta_put(t, R, &meta) : e;
+              }),
+              OK);
+    ASSERT_EQ(meta.log_first, 7u);
+    EXPECT_EQ(rows(under(R, 'T'))[0].key.back(), 5);
+    ASSERT_EQ(write([&](struct kv_txn *t) { return cut(t, 7); }), OK);
+    EXPECT_EQ(meta.log_last, 6u);
+    EXPECT_EQ(meta.last_term, 4u);
+    EXPECT_EQ(rows(under(R, 'T')).size(), 0u);
+    expect_clean();
+    ASSERT_EQ(write([&](struct kv_txn *t) { return append_upto(t, LAST); }), OK);
+    expect_clean();
+}
+
 TEST_F(LogTruncate, AWriteThatFailsAnywhereChangesNothing)
 {
     fill(1, LAST);

@@ -30,6 +30,7 @@ struct Machine {
     enum err fail = OK;    /* what apply answers for data that contains "bad" */
     enum err staged = OK;  /* what it says to chunks */
     std::string kill_next; /* data that kills the body of its own entry */
+    uint64_t over = 0;     /* data that begins with "over" goes to the row of this index */
     std::vector<uint64_t> indexes;
 
     static enum err apply(void *ctx, struct kv_txn *t, struct repl_position pos, struct slice data, uint32_t,
@@ -43,6 +44,9 @@ struct Machine {
         std::string s = string_of(data);
         if (m->fail != OK && s.find("bad") != std::string::npos) {
             return m->fail;
+        }
+        if (m->over != 0 && s.compare(0, 4, "over") == 0) {
+            put_be64(key + 5, m->over);
         }
         enum err e = kv_put(t, slice_make(key, sizeof(key)), data);
         if (e == OK && !m->kill_next.empty() && s == m->kill_next) {

@@ -544,6 +544,44 @@ TEST_F(Copies, ANewcomerCatchesUpWhileTheSourceGoesOn)
     EXPECT_EQ(count(3, std::string("\0\0\0\1", 4)), 0u); /* nothing of the replica that it replaced */
 }
 
+TEST_F(Copies, ARowWrittenBehindTheCursorIsSentAgain)
+{
+    std::list<Write> writes;
+    log_entries_max = 1000;
+    for (auto &n : nodes) {
+        n.second->machine.over = 3; /* an early row */
+    }
+    open(1);
+    run(100);
+    for (int i = 0; i < 900; i++) {
+        writes.emplace_back(SHARD.v, "entry " + std::to_string(i) + std::string(3000, 'e'));
+        propose(1, &writes.back());
+    }
+    stop(1);
+    log_entries_max = 8;
+    open(1);
+    run(1000);
+    stop(1);
+    log_entries_max = 1000; /* the copy is not left behind */
+    open(1);
+    open(3);
+    const struct raft_server_info servers[] = {{{1}, RAFT_ROLE_VOTER}, {{3}, RAFT_ROLE_STANDBY}};
+    ASSERT_EQ(volume_change(nodes[1]->volume, SHARD, servers, 2), OK);
+    int written = 0;
+    for (; written < 200 && applied(3) == 0; written++) {
+        writes.emplace_back(SHARD.v, "over " + std::to_string(written));
+        propose(1, &writes.back());
+        deliver();
+        turn(1);
+        turn(3);
+    }
+    EXPECT_GT(written, 5);
+    run(5000);
+    EXPECT_EQ(status(3).applied, status(1).applied);
+    EXPECT_TRUE(state(3) == state(1));
+    EXPECT_NE(state(3).find("over " + std::to_string(written - 1)), std::string::npos);
+}
+
 TEST_F(Copies, ACopyThatWasBrokenOffLeavesGarbageThatIsDeleted)
 {
     start_behind(100);
