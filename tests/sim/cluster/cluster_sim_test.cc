@@ -5,7 +5,8 @@
 namespace
 {
 
-/* PB_SIM_SEED=n runs that seed alone; PB_SIM_SEEDS=n runs more of them, from PB_SIM_FROM; PB_SIM_COUNTS=1 says what happened. */
+/* PB_SIM_SEED=n runs that seed alone; PB_SIM_SEEDS=n runs more of them, from PB_SIM_FROM; PB_SIM_COUNTS=1
+ * says what happened, PB_SIM_TRACE=1 when. */
 uint64_t env(const char *name, uint64_t otherwise)
 {
     const char *v = getenv(name);
@@ -33,6 +34,7 @@ cluster::Options options_of(uint64_t seed)
     o.commit_ms = seed % 4 == 2 ? 40 : 3;
     o.ops_per_s = 10 + static_cast<int>(seed % 8) * 10;
     o.body_max = seed % 9 == 4 ? 60000 : 9000;
+    o.trace = env("PB_SIM_TRACE", 0) != 0;
     return o;
 }
 

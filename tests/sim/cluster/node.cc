@@ -115,6 +115,10 @@ void Node::stop()
 
 void Node::power_on()
 {
+    if (world_->options.trace) {
+        printf("%llu node %llu power on\n", static_cast<unsigned long long>(world_->now_),
+               static_cast<unsigned long long>(id));
+    }
     kv_mem_reopen(kv);
     start();
     check_rows();
@@ -193,6 +197,31 @@ void Node::turn()
         bool leads = volume_leads(volume, shard_id{s}, &term);
         world_->counts.elections += leads && !led_[s];
         led_[s] = leads;
+        if (world_->options.trace) {
+            trace(s);
+        }
+    }
+}
+
+/* What changed of a shard's standing. */
+void Node::trace(uint32_t shard)
+{
+    struct volume_status st;
+    if (!status(shard, &st)) {
+        return;
+    }
+    std::string now = "term " + std::to_string(st.term) + " follows " + std::to_string(st.leader.v) +
+                      (st.serves ? " serves" : "") + " servers";
+    for (size_t i = 0; i < st.n_servers; i++) {
+        now += " " + std::to_string(st.servers[i].node.v) + "svp"[st.servers[i].role];
+    }
+    now += st.changing ? " (changing)" : "";
+    if (now != traced_[shard]) {
+        printf("%llu node %llu shard %u: %s, log %llu..%llu committed %llu applied %llu\n",
+               static_cast<unsigned long long>(world_->now_), static_cast<unsigned long long>(id), shard, now.c_str(),
+               static_cast<unsigned long long>(st.log_first), static_cast<unsigned long long>(st.log_last),
+               static_cast<unsigned long long>(st.commit), static_cast<unsigned long long>(st.applied));
+        traced_[shard] = now;
     }
 }
 

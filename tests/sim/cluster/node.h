@@ -89,7 +89,9 @@ class Node
     static void done(struct proposal *p, enum err status, struct slice result);
     static void send(void *ctx, struct node_id to, bool bulk, struct slice message);
     static void release(struct repl_received *r);
+    void trace(uint32_t shard);
     World *world_;
+    std::map<uint32_t, std::string> traced_;
     bool founder_;
     std::list<Flight *> flights_;
     std::vector<Flight *> queued_;
