@@ -30,10 +30,15 @@ struct body_piece {
 #define BODY_PIECE_BYTES 16
 void body_piece_put(const struct body_piece *p, uint8_t out[BODY_PIECE_BYTES]);
 MUST_CHECK enum err body_piece_get(struct slice data, struct body_piece *out);
-/* Applies a CHUNK entry, whose bytes are stored already. *out_status: OK (stored now, or a repetition), ERR_INVAL (a gap,
- * or it overlaps), ERR_STALE (the body is dead); unless it is kept the piece is dead. */
-MUST_CHECK enum err body_piece_apply(struct kv_txn *t, uint32_t replica, uint64_t index, const struct body_piece *p,
-                                     uint32_t bytes, uint64_t now_ms, enum err *out_status);
+/* Where a CHUNK entry's bytes belong: *out_adds when they continue the body. *out_status: OK (they do, or repeat a
+ * piece that is there), ERR_INVAL (a gap, or it overlaps), ERR_STALE (the body is dead). */
+MUST_CHECK enum err body_piece_place(struct kv_txn *t, uint32_t replica, const struct body_piece *p, uint32_t bytes,
+                                     bool *out_adds, enum err *out_status);
+/* Makes the bytes of entry `index`, stored already, the body's next piece. Only when body_piece_place says that it
+ * adds.
+ */
+MUST_CHECK enum err body_piece_store(struct kv_txn *t, uint32_t replica, uint64_t index, const struct body_piece *p,
+                                     uint32_t bytes);
 /* The fields of a piece row. ERR_CORRUPT. */
 struct body_piece_row {
     uint64_t index;

@@ -106,7 +106,8 @@ enum err body_pieces_read(struct kv_cursor *c, uint32_t replica, uint64_t staged
     return OK;
 }
 
-static enum err put_row(struct kv_txn *t, uint32_t replica, const struct body_piece *p, uint64_t index, uint32_t bytes)
+enum err body_piece_store(struct kv_txn *t, uint32_t replica, uint64_t index, const struct body_piece *p,
+                          uint32_t bytes)
 {
     struct repl_key k = key_piece(replica, p->staged, p->offset);
     uint8_t row[PIECE_ROW_BYTES];
@@ -116,50 +117,40 @@ static enum err put_row(struct kv_txn *t, uint32_t replica, const struct body_pi
     return kv_put(t, key_slice(&k), slice_make(row, sizeof(row)));
 }
 
-/* Whether the piece continues the body (*out_keep), repeats one that is there, or neither (ERR_INVAL). */
-static enum err place(struct kv_txn *t, uint32_t replica, const struct body_piece *p, uint32_t bytes, bool *out_keep,
+static enum err place(struct kv_cursor *c, uint32_t replica, const struct body_piece *p, uint32_t bytes, bool *out_adds,
                       enum err *out_status)
 {
     struct body_piece_row before;
-    struct kv_cursor *c;
     uint64_t offset = 0;
     uint64_t have = 0;
-    enum err e = kv_cursor_open(t, &c);
-    if (e != OK) {
-        return e;
-    }
-    e = body_pieces_bytes(c, replica, p->staged, &have);
+    enum err e = body_pieces_bytes(c, replica, p->staged, &have);
     if (e == OK) {
         e = piece_at(c, replica, p->staged, p->offset, &offset, &before);
     }
-    kv_cursor_close(c);
     if (e != OK && e != ERR_NOTFOUND) {
         return e;
     }
     bool repeats = e == OK && offset == p->offset && before.bytes == bytes;
-    *out_keep = p->offset == have && !repeats;
-    *out_status = *out_keep || repeats ? OK : ERR_INVAL;
+    *out_adds = p->offset == have && !repeats;
+    *out_status = *out_adds || repeats ? OK : ERR_INVAL;
     return OK;
 }
 
-enum err body_piece_apply(struct kv_txn *t, uint32_t replica, uint64_t index, const struct body_piece *p,
-                          uint32_t bytes, uint64_t now_ms, enum err *out_status)
+enum err body_piece_place(struct kv_txn *t, uint32_t replica, const struct body_piece *p, uint32_t bytes,
+                          bool *out_adds, enum err *out_status)
 {
-    uint8_t prefix[5];
-    bool keep = false;
+    struct kv_cursor *c;
     bool dead = false;
     enum err e = body_is_dead(t, replica, p->staged, 0, &dead);
+    *out_adds = false;
     *out_status = ERR_STALE;
-    if (e == OK && !dead) {
-        e = place(t, replica, p, bytes, &keep, out_status);
-    }
-    if (e != OK) {
+    if (e != OK || dead) {
         return e;
     }
-    if (keep) {
-        return put_row(t, replica, p, index, bytes);
+    e = kv_cursor_open(t, &c);
+    if (e == OK) {
+        e = place(c, replica, p, bytes, out_adds, out_status);
+        kv_cursor_close(c);
     }
-    put_be32(prefix, replica);
-    prefix[4] = 'S';
-    return repl_body_kill(t, prefix, index, REPL_ORDINAL_PIECE, now_ms);
+    return e;
 }

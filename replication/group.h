@@ -40,10 +40,13 @@ struct repl_fsm {
      * later). May be NULL. */
     void (*committed)(void *ctx);
     void (*aborted)(void *ctx);
-    /* May a chunk of a staged body be stored under this index now? OK, or the answer to the proposer; ERR_FULL,
-     * ERR_NOMEM, ERR_CORRUPT as from apply. Asked in the transaction that would store it, so that none comes after the
-     * upload has ended. NULL: always. */
-    enum err (*staged)(void *ctx, struct kv_txn *txn, uint64_t index);
+    /* May a chunk of a staged body be stored under this index now? `bytes` is what it adds to the body; 0: nothing, it
+     * repeats what is there or will be refused whatever is said here. OK (with bytes: it is stored, so count it), or
+     * the answer to the proposer; ERR_FULL, ERR_NOMEM, ERR_CORRUPT, ERR_IO as from apply. A pure function of (state,
+     * entry) too, asked in the transaction that stores the chunk, so that none comes after the upload has ended. NULL:
+     * always.
+     */
+    enum err (*staged)(void *ctx, struct kv_txn *txn, uint64_t index, uint32_t bytes);
     /* The state lies under another prefix from now on (a copy replaced it). NULL: it never does (one server only). */
     void (*moved)(void *ctx, const uint8_t prefix[5]);
 };

@@ -113,29 +113,44 @@ enum err group_append(struct group *g, struct kv_txn *t, const struct repl_entry
     return e;
 }
 
+/* Whether a piece is to be kept, and what its proposer hears. The state machine counts only what adds to the body. */
+static enum err judge_chunk(struct group *g, struct kv_txn *t, const struct body_piece *piece, uint32_t bytes,
+                            bool *out_keep, enum err *out_status)
+{
+    bool adds;
+    enum err e = body_piece_place(t, g->replica, piece, bytes, &adds, out_status);
+    if (e != OK) {
+        return e;
+    }
+    enum err said = g->fsm.staged == NULL ? OK : g->fsm.staged(g->fsm.ctx, t, piece->staged, adds ? bytes : 0);
+    if (said == ERR_FULL || said == ERR_NOMEM || said == ERR_CORRUPT || said == ERR_IO) {
+        return said;
+    }
+    *out_keep = adds && said == OK;
+    *out_status = said == OK ? *out_status : said;
+    return OK;
+}
+
 /* A piece of a staged body. Its reservation is an entry before it. */
 static enum err apply_chunk(struct group *g, struct kv_txn *t, const struct log_entry *entry, enum err *out_status)
 {
     struct body_piece piece;
+    bool keep = false;
     enum err e = body_piece_get(entry->data, &piece);
-    if (e != OK) {
+    *out_status = ERR_INVAL;
+    if (e == OK && piece.staged != 0 && piece.staged < entry->index && entry->body_bytes > 0) {
+        e = judge_chunk(g, t, &piece, entry->body_bytes, &keep, out_status);
+    }
+    if (e != OK || entry->body_bytes == 0) {
         return e;
     }
-    enum err refused = piece.staged == 0 || piece.staged >= entry->index || entry->body_bytes == 0 ? ERR_INVAL : OK;
-    if (refused == OK && g->fsm.staged != NULL) {
-        refused = g->fsm.staged(g->fsm.ctx, t, piece.staged);
-        if (refused == ERR_FULL || refused == ERR_NOMEM || refused == ERR_CORRUPT || refused == ERR_IO) {
-            return refused;
-        }
-    }
-    if (refused == OK) {
-        return body_piece_apply(t, g->replica, entry->index, &piece, entry->body_bytes, 0, out_status);
+    if (keep) {
+        return body_piece_store(t, g->replica, entry->index, &piece, entry->body_bytes);
     }
     uint8_t prefix[5];
     put_be32(prefix, g->replica);
     prefix[4] = 'S';
-    *out_status = refused;
-    return entry->body_bytes == 0 ? OK : repl_body_kill(t, prefix, entry->index, REPL_ORDINAL_PIECE, 0);
+    return repl_body_kill(t, prefix, entry->index, REPL_ORDINAL_PIECE, 0);
 }
 
 enum err group_apply(struct group *g, struct kv_txn *t, const struct log_entry *entry, struct group_slot *slot)

@@ -49,6 +49,7 @@
  * parser's limits. */
 #define BODY_INLINE_MAX (128 * 1024)
 #define MESSAGE_RECORD_MAX (32 * 1024)
+#define STAGE_BODY_BYTES_MAX (512u * 1024 * 1024)
 /* A staged body's chunks but the last: 32 rows of the store (replication/group.h, REPL_BODY_CHUNK_DATA), so that rows
  * stay full. */
 #define STAGE_CHUNK_BYTES (32 * 4076)

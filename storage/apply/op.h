@@ -17,6 +17,7 @@
 #include "proto/rpc/method.h"
 #include "proto/schema/op.pb-c.h"
 #include "storage/apply/entry.h"
+#include "storage/apply/staging.h"
 #include "storage/mailbox/keyword.h"
 #include "storage/mailbox/message.h"
 #include "storage/mailbox/name.h"
@@ -141,8 +142,7 @@ MUST_CHECK enum err op_uid_room(const struct op_mailbox *m, uint32_t messages);
 struct op_body {
     struct body_ref ref;
     uint64_t staged_index; /* 0: the attachment */
-    uint64_t staged_account;
-    uint32_t staged_bytes; /* reserved: at least the body's size */
+    struct stage_row staged;
     uint32_t uses;
 };
 

@@ -1,5 +1,5 @@
 /* OpStageBegin: reserves this entry's index for a body that will come in chunks. ERR_NOTFOUND, ERR_INVAL, ERR_LIMIT
- * (size; the account's or the shard's budget), ERR_QUOTA (it would not fit anyway). */
+ * (size; too many are open), ERR_QUOTA (it would not fit anyway). */
 #include "storage/apply/op.h"
 #include "storage/apply/staging.h"
 
@@ -13,8 +13,8 @@ static enum err check(const Pb__OpStageBegin *req, const struct plan *p)
     if (req->size == 0) {
         return ERR_INVAL;
     }
-    if (req->size > STAGE_BODY_BYTES_MAX || p->account->row.staged_bytes + req->size > STAGE_ACCOUNT_BYTES_MAX ||
-        p->shard->row.staged_bytes + req->size > STAGE_SHARD_BYTES_MAX) {
+    if (req->size > STAGE_BODY_BYTES_MAX || p->account->row.uploads >= STAGE_ACCOUNT_UPLOADS_MAX ||
+        p->shard->row.uploads >= STAGE_SHARD_UPLOADS_MAX) {
         return ERR_LIMIT;
     }
     return op_quota_check(p->account, 1, 0); /* the size is only an upper bound: what uses the body is measured */
@@ -45,9 +45,9 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
     if (e != OK) {
         return e;
     }
-    p->account->row.staged_bytes += req->size;
+    p->account->row.uploads++;
     p->account->dirty = true;
-    p->shard->row.staged_bytes += req->size;
+    p->shard->row.uploads++;
     p->shard->dirty = true;
     ox->changed = true;
     answer.staged_index = ox->pos.index;

@@ -1,6 +1,6 @@
 /* OpStageChunk never becomes an operation's entry: after this check the leader proposes the chunk as an entry of
- * replication's own (deploy/docs/adr/0004), whose apply decides again. ERR_NOTFOUND (reservation), ERR_INVAL (order,
- * size). */
+ * replication's own (deploy/docs/adr/0004), which asks again when it is applied (stage_charge). ERR_NOTFOUND
+ * (reservation), ERR_INVAL (order, size), ERR_LIMIT. */
 #include "storage/apply/op.h"
 #include "storage/apply/staging.h"
 
@@ -11,7 +11,7 @@ static enum err prepare(struct op_context *ox, const void *request, void **out_p
     if (!ox->early) {
         return ERR_UNSUPPORTED;
     }
-    return stage_check_chunk(&ox->store, req->account, req->staged_index, req->offset, ox->body_bytes);
+    return stage_check_chunk(ox, req->account, req->staged_index, req->offset, ox->body_bytes);
 }
 
 static enum err commit(struct op_context *ox, const void *request, void *plan, struct buf *result)

@@ -65,8 +65,9 @@ static enum err check_secret(struct check_account *a, const struct key *row_key)
 static void check_totals_of(struct check_account *a, const struct key *row_key)
 {
     const struct counted *staged = counts_find(&a->run->staged, a->id.v, 0);
-    if (a->row.staged_bytes != (staged == NULL ? 0 : staged->value)) {
-        check_report(a->run, row_key, "the bytes reserved for uploads are wrong");
+    if (a->row.staged_bytes != (staged == NULL ? 0 : staged->value) ||
+        a->row.uploads != (staged == NULL ? 0 : staged->refs)) {
+        check_report(a->run, row_key, "the account's uploads are counted wrong");
     }
     if (a->row.state != ACCOUNT_LIVE) {
         return;

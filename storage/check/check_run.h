@@ -39,8 +39,8 @@ struct check_run {
     const struct check_config *cfg;
     struct check_totals totals;
     struct counts bodies;  /* (index, ordinal): references; value = bytes */
-    struct counts staged;  /* (account, 0): value = bytes reserved */
-    struct counts uploads; /* (index, 0): reservations */
+    struct counts staged;  /* (account, 0): references by reservations; value = bytes staged */
+    struct counts uploads; /* (index, 0): reservations; value = bytes staged */
 };
 
 /* One account's. */

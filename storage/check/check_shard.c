@@ -84,8 +84,14 @@ static enum err staged_row(void *ctx, const struct key *prefix, struct slice res
     if (mine == NULL || all == NULL || upload == NULL) {
         return ERR_NOMEM;
     }
-    mine->value += row.size;
-    all->value += row.size;
+    mine->value += row.staged;
+    mine->refs++;
+    all->value += row.staged;
+    all->refs++;
+    upload->value = row.staged;
+    if (row.staged > row.size) {
+        check_report_row(r, prefix, rest, "more is staged than was reserved");
+    }
     return OK;
 }
 
@@ -298,7 +304,7 @@ static enum err check_body(struct check_run *r, const struct counted *b)
     }
     e = repl_body_bytes(r->store.t, r->store.prefix, b->a, (uint16_t)b->b, &bytes);
     if (e == ERR_CORRUPT || (e == OK && bytes != b->value)) {
-        check_report(r, &k, "a body has another size than its email says");
+        check_report(r, &k, "a body has another size than what refers to it says");
         return OK;
     }
     return e == OK && !r->cfg->skip_bodies ? read_body(r, b, &k) : e;
@@ -338,14 +344,26 @@ static enum err chunk_row(void *ctx, const struct key *prefix, struct slice rest
     return get_be32(rest.p + 10) == 0 ? stored_body(r, get_be64(rest.p), get_be16(rest.p + 8)) : OK;
 }
 
+static enum err check_each(struct check_run *r, const struct counts *bodies)
+{
+    enum err e = OK;
+    struct hmap_iter it = hmap_iter_make(&bodies->map);
+    for (struct hmap_node *n = hmap_iter_next(&it); e == OK && n != NULL; n = hmap_iter_next(&it)) {
+        e = check_body(r, HMAP_ENTRY(n, struct counted, node));
+    }
+    return e;
+}
+
 enum err check_bodies(struct check_run *r)
 {
     struct key k;
     key_shard(&k, &r->store, SHARD_BODY_REFS);
     enum err e = check_walk(r, &k, r, ref_row);
-    struct hmap_iter it = hmap_iter_make(&r->bodies.map);
-    for (struct hmap_node *n = hmap_iter_next(&it); e == OK && n != NULL; n = hmap_iter_next(&it)) {
-        e = check_body(r, HMAP_ENTRY(n, struct counted, node));
+    if (e == OK) {
+        e = check_each(r, &r->bodies);
+    }
+    if (e == OK) {
+        e = check_each(r, &r->uploads);
     }
     body_key(r, &k, 'B', 0, 0);
     k.n = 5;

@@ -28,7 +28,7 @@ struct account_row {
     uint64_t quota_messages;
     uint64_t used_bytes; /* of visible message rows, copies counted */
     uint64_t used_messages;
-    uint64_t staged_bytes;
+    uint64_t staged_bytes; /* in bodies of open reservations */
     uint64_t secret_version;
     uint32_t next_mailbox; /* next mailbox or node id */
     uint32_t uidvalidity;  /* last one given */
@@ -37,7 +37,7 @@ struct account_row {
     uint32_t inbox;       /* mailbox id */
     uint32_t dedupe_from; /* no record lies in an earlier bucket ... */
     uint32_t dedupe_to;   /* ... or a later one; 0: there is none */
-    uint32_t zero;
+    uint32_t uploads;     /* open reservations of staged bodies */
 };
 
 enum mailbox_state {

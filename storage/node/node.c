@@ -63,10 +63,10 @@ static void shard_aborted(void *ctx)
     s->inner.aborted(s->inner.ctx);
 }
 
-static enum err shard_staged(void *ctx, struct kv_txn *txn, uint64_t index)
+static enum err shard_staged(void *ctx, struct kv_txn *txn, uint64_t index, uint32_t bytes)
 {
     struct node_shard *s = ctx;
-    return s->inner.staged(s->inner.ctx, txn, index);
+    return s->inner.staged(s->inner.ctx, txn, index, bytes);
 }
 
 static enum err shard_open(struct node *n, uint32_t number, uint64_t dedupe_ms)

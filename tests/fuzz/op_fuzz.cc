@@ -105,10 +105,7 @@ void chunk_store(Shard *s, const std::string &op, const std::string &body)
 {
     Pb__OpStageChunk *c = pb__op_stage_chunk__unpack(nullptr, op.size(), reinterpret_cast<const uint8_t *>(op.data()));
     must(c != nullptr);
-    enum err e = s->bound.staged(s->bound.ctx, s->t, c->staged_index);
-    if (e == OK && !body.empty()) {
-        e = body_write(s->t, kReplica, c->staged_index, 0, c->offset, slice_make(body.data(), body.size()));
-    }
+    enum err e = s->chunk(c->staged_index, body, c->offset);
     must(e == OK || !s->sound);
     pb__op_stage_chunk__free_unpacked(c, nullptr);
 }

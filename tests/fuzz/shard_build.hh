@@ -232,6 +232,18 @@ class Shard
         return result;
     }
 
+    /* A chunk of a staged body, asked for as replication does and stored as one body. */
+    enum err chunk(uint64_t at, const std::string &bytes, uint64_t off)
+    {
+        uint64_t have = 0;
+        enum err e = repl_body_bytes(t, prefix, at, 0, &have);
+        bool adds = off == have && !bytes.empty();
+        if (e == OK) {
+            e = bound.staged(bound.ctx, t, at, adds ? static_cast<uint32_t>(bytes.size()) : 0);
+        }
+        return e == OK && adds ? body_write(t, kReplica, at, 0, off, slice_make(bytes.data(), bytes.size())) : e;
+    }
+
     void check()
     {
         check_config cfg;
@@ -370,8 +382,7 @@ class Shard
         begin.size = kStagedBytes;
         index = kStagedIndex - 1;
         make(METHOD_STAGE_BEGIN, kAlice, &begin.base);
-        const std::string &raw = staged_mail().raw;
-        must(body_write(t, kReplica, kStagedIndex, 0, 0, slice_make(raw.data(), raw.size())) == OK);
+        must(chunk(kStagedIndex, staged_mail().raw, 0) == OK);
         make(METHOD_STAGE_BEGIN, kAlice, &begin.base); /* another, to be filled */
     }
 

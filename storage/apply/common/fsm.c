@@ -187,13 +187,20 @@ static void fsm_aborted(void *ctx)
 }
 
 /* A reservation that was used, aborted or purged takes no more chunks: nobody would ever delete them. */
-static enum err fsm_staged(void *ctx, struct kv_txn *txn, uint64_t index)
+static enum err fsm_staged(void *ctx, struct kv_txn *txn, uint64_t index, uint32_t bytes)
 {
-    const struct storage_fsm *f = ctx;
-    struct store s = {.t = txn};
-    struct stage_row row;
-    memcpy(s.prefix, f->cfg.prefix, STORE_PREFIX_BYTES);
-    return stage_get(&s, index, &row);
+    struct storage_fsm *f = ctx;
+    struct entry_head none;
+    struct op_context ox;
+    memset(&none, 0, sizeof(none));
+    op_context_init(&ox, txn, f->cfg.prefix, &none, &f->arena);
+    enum err e = stage_charge(&ox, index, bytes);
+    if (e == OK) {
+        e = op_context_flush(&ox);
+    }
+    op_context_fini(&ox);
+    arena_reset(&f->arena);
+    return e;
 }
 
 void storage_fsm_bind(struct storage_fsm *f, struct repl_fsm *out)

@@ -28,19 +28,12 @@ static enum err check_staged(struct op_context *ox, const Pb__BodySource *source
     if (!mine) {
         return ERR_NOTFOUND;
     }
-    if (source->size == 0 || source->size > row.size || ox->body_bytes != 0) {
+    if (source->size == 0 || source->size != row.staged || ox->body_bytes != 0) {
         return ERR_INVAL;
-    }
-    if (ox->early) {
-        e = stage_check_complete(&ox->store, source->staged_index, source->size);
-        if (e != OK) {
-            return e;
-        }
     }
     out->ref.index = source->staged_index;
     out->staged_index = source->staged_index;
-    out->staged_account = row.account;
-    out->staged_bytes = row.size;
+    out->staged = row;
     return OK;
 }
 
@@ -76,7 +69,7 @@ enum err op_body_use(struct op_context *ox, struct op_body *b)
     if (b->uses > 0) {
         e = body_ref_take(&ox->store, b->ref.index, b->ref.ordinal);
     } else if (b->staged_index != 0) {
-        e = stage_release(ox, b->staged_index, b->staged_account, b->staged_bytes);
+        e = stage_release(ox, b->staged_index, &b->staged);
     } else {
         ox->body_used = true;
     }

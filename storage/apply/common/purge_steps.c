@@ -202,8 +202,8 @@ enum err purge_account(struct op_context *ox, struct op_account *a)
     bool done = false;
     size_t killed = 0;
     a->dirty = true;
-    enum err e = a->row.staged_bytes > 0 ? kill_staged(ox, a->id.v, &killed) : OK;
-    if (e != OK || (a->row.staged_bytes > 0 && killed > 0)) {
+    enum err e = a->row.uploads > 0 ? kill_staged(ox, a->id.v, &killed) : OK;
+    if (e != OK || killed > 0) {
         return e;
     }
     e = first_mailbox(ox, a->id, &mailbox);

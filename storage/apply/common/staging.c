@@ -23,77 +23,100 @@ enum err stage_put(const struct store *s, uint64_t index, const struct stage_row
     return store_put_row(s, &k, row, sizeof(*row));
 }
 
-enum err stage_check_complete(const struct store *s, uint64_t index, uint32_t size)
+/* Who is charged for a reservation. */
+static enum err payers(struct op_context *ox, uint64_t account, struct op_account *out[2])
 {
-    uint64_t have;
-    enum err e = repl_body_bytes(s->t, s->prefix, index, 0, &have);
-    if (e != OK) {
-        return e;
+    enum err e = op_account_any(ox, account, &out[0]);
+    if (e == OK) {
+        e = op_account_any(ox, 0, &out[1]);
     }
-    return have == size ? OK : ERR_INVAL;
+    return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
+}
+
+static enum err has_room(const struct stage_row *row, struct op_account *const payer[2], uint32_t bytes)
+{
+    bool fits = (uint64_t)row->staged + bytes <= row->size &&
+                payer[0]->row.staged_bytes + bytes <= STAGE_ACCOUNT_BYTES_MAX &&
+                payer[1]->row.staged_bytes + bytes <= STAGE_SHARD_BYTES_MAX;
+    return fits ? OK : ERR_LIMIT;
 }
 
 /* All chunks but the last are whole rows of body chunks, so that a later one never has to rewrite the one before it. */
-enum err stage_check_chunk(const struct store *s, uint64_t account, uint64_t index, uint32_t offset,
+enum err stage_check_chunk(struct op_context *ox, uint64_t account, uint64_t index, uint32_t offset,
                            uint32_t chunk_bytes)
 {
     struct stage_row row;
-    uint64_t have;
-    enum err e = stage_get(s, index, &row);
+    struct op_account *payer[2];
+    enum err e = stage_get(&ox->store, index, &row);
     if (e != OK) {
         return e;
     }
     if (row.account != account) {
         return ERR_NOTFOUND;
     }
-    e = repl_body_bytes(s->t, s->prefix, index, 0, &have);
+    /* A chunk that is no multiple of the rows' size is the last: none can follow it, since that would begin in a row.
+     */
+    if (chunk_bytes == 0 || chunk_bytes > REPL_ENTRY_BYTES_MAX || offset % REPL_BODY_CHUNK_DATA != 0 ||
+        offset > row.staged) {
+        return ERR_INVAL;
+    }
+    if (offset < row.staged) {
+        return OK; /* sent again (its reply was lost): whether it is the same is seen when it is applied */
+    }
+    e = payers(ox, row.account, payer);
+    return e == OK ? has_room(&row, payer, chunk_bytes) : e;
+}
+
+enum err stage_charge(struct op_context *ox, uint64_t index, uint32_t bytes)
+{
+    struct stage_row row;
+    struct op_account *payer[2];
+    enum err e = stage_get(&ox->store, index, &row);
+    if (e != OK || bytes == 0) {
+        return e;
+    }
+    e = payers(ox, row.account, payer);
+    if (e == OK) {
+        e = has_room(&row, payer, bytes);
+    }
     if (e != OK) {
         return e;
     }
-    uint64_t end = (uint64_t)offset + chunk_bytes;
-    /* A chunk that is no multiple of the rows' size is the last: none can follow it, since that would begin in a row.
-     */
-    if (chunk_bytes == 0 || chunk_bytes > REPL_ENTRY_BYTES_MAX || end > row.size ||
-        offset % REPL_BODY_CHUNK_DATA != 0) {
-        return ERR_INVAL;
+    row.staged += bytes;
+    for (size_t i = 0; i < 2; i++) {
+        payer[i]->row.staged_bytes += bytes;
+        payer[i]->dirty = true;
     }
-    /* A chunk sent again (its reply was lost) is stored over itself. */
-    return offset <= have ? OK : ERR_INVAL;
+    return stage_put(&ox->store, index, &row);
 }
 
-static enum err give_back(struct op_context *ox, uint64_t account, uint32_t size)
-{
-    struct op_account *a;
-    enum err e = op_account_any(ox, account, &a);
-    if (e != OK) {
-        return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
-    }
-    if (a->row.staged_bytes < size) {
-        return ERR_CORRUPT;
-    }
-    a->row.staged_bytes -= size;
-    a->dirty = true;
-    return OK;
-}
-
-enum err stage_release(struct op_context *ox, uint64_t index, uint64_t account, uint32_t size)
+enum err stage_release(struct op_context *ox, uint64_t index, const struct stage_row *row)
 {
     struct key k;
-    stage_key(&k, &ox->store, index);
-    enum err e = store_del_must(&ox->store, &k);
-    if (e == OK) {
-        e = give_back(ox, account, size);
+    struct op_account *payer[2];
+    enum err e = payers(ox, row->account, payer);
+    for (size_t i = 0; e == OK && i < 2; i++) {
+        e = payer[i]->row.staged_bytes < row->staged || payer[i]->row.uploads == 0 ? ERR_CORRUPT : OK;
     }
+    stage_key(&k, &ox->store, index);
     if (e == OK) {
-        e = give_back(ox, 0, size);
+        e = store_del_must(&ox->store, &k);
+    }
+    if (e != OK) {
+        return e;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        payer[i]->row.staged_bytes -= row->staged;
+        payer[i]->row.uploads--;
+        payer[i]->dirty = true;
     }
     ox->changed = true;
-    return e;
+    return OK;
 }
 
 enum err stage_kill(struct op_context *ox, uint64_t index, const struct stage_row *row)
 {
-    enum err e = stage_release(ox, index, row->account, row->size);
+    enum err e = stage_release(ox, index, row);
     if (e != OK) {
         return e;
     }

@@ -49,16 +49,23 @@ enum err kill_body(struct kv_txn *t, const uint8_t prefix[5], char kind, uint64_
     return e == OK && there ? repl_body_kill(t, prefix, index, 0, 0) : e;
 }
 
-enum err use_staged(struct kv_txn *t, const uint8_t prefix[5], uint64_t id, uint64_t staged)
+/* What was counted chunk by chunk is what there is, on every replica. */
+enum err use_staged(struct kv_txn *t, const uint8_t prefix[5], uint64_t staged)
 {
     uint64_t bytes = 0;
-    bool there;
-    enum err e = del_if_there(t, row_key(prefix, 's', staged), &there);
-    if (e != OK || !there) {
-        return e;
+    struct slice row;
+    enum err e = kv_get(t, row_key(prefix, 's', staged).s(), &row);
+    if (e != OK) {
+        return e == ERR_NOTFOUND ? OK : e;
     }
-    e = repl_body_bytes(t, prefix, staged, 0, &bytes);
-    (void)id;
+    uint64_t counted = get_be64(row.p + 8);
+    e = kv_del(t, row_key(prefix, 's', staged).s());
+    if (e == OK) {
+        e = repl_body_bytes(t, prefix, staged, 0, &bytes);
+    }
+    if (e == OK) {
+        EXPECT_EQ(counted, bytes) << "staged body " << staged;
+    }
     return e == OK ? put_pair(t, row_key(prefix, 'b', staged), staged, bytes) : e;
 }
 
@@ -124,7 +131,7 @@ enum err Machine::apply(void *ctx, struct kv_txn *t, struct repl_position pos, s
         e = put_pair(t, row_key(prefix, 's', pos.index), id, 0);
     }
     if (e == OK && data.p[0] == 'C') {
-        e = use_staged(t, prefix, id, argument);
+        e = use_staged(t, prefix, argument);
     }
     if (e == OK && data.p[0] == 'A') {
         e = kill_body(t, prefix, 's', argument);
@@ -154,11 +161,13 @@ void Machine::aborted(void *ctx)
     static_cast<Machine *>(ctx)->open.clear();
 }
 
-enum err Machine::staged(void *ctx, struct kv_txn *t, uint64_t index)
+enum err Machine::staged(void *ctx, struct kv_txn *t, uint64_t index, uint32_t bytes)
 {
     const Machine *m = static_cast<Machine *>(ctx);
+    Key k = row_key(m->prefix, 's', index);
     struct slice row;
-    return kv_get(t, row_key(m->prefix, 's', index).s(), &row);
+    enum err e = kv_get(t, k.s(), &row);
+    return e == OK && bytes > 0 ? put_pair(t, k, get_be64(row.p), get_be64(row.p + 8) + bytes) : e;
 }
 
 void Machine::moved(void *ctx, const uint8_t prefix[5])

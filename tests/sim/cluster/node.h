@@ -1,4 +1,5 @@
-/* One simulated node: store, clock, volume, and a state machine whose applies the outside sees when they are durable. */
+/* One simulated node: store, clock, volume, and a state machine whose applies the outside sees when they are durable.
+ */
 #ifndef TESTS_SIM_CLUSTER_NODE_H
 #define TESTS_SIM_CLUSTER_NODE_H
 
@@ -11,9 +12,9 @@ namespace cluster
  *   'd' id(8)       index(8) of the entry that did it: a retry finds it
  *   'e' index(8)    id(8) term(8)
  *   'b' index(8)    id(8) bytes(8) of a body that lives
- *   's' index(8)    reservation of a staged body
- * Entry: kind(1) id(8) argument(8) filler. W write; K kill the body of entry `argument`; R reserve; C use what is staged
- * at `argument`; A abort it. */
+ *   's' index(8)    id(8) bytes(8): reservation of a staged body, and what its chunks added
+ * Entry: kind(1) id(8) argument(8) filler. W write; K kill the body of entry `argument`; R reserve; C use what is
+ * staged at `argument`; A abort it. */
 class Machine
 {
   public:
@@ -31,7 +32,7 @@ class Machine
                           struct buf *result);
     static void committed(void *ctx);
     static void aborted(void *ctx);
-    static enum err staged(void *ctx, struct kv_txn *t, uint64_t index);
+    static enum err staged(void *ctx, struct kv_txn *t, uint64_t index, uint32_t bytes);
     static void moved(void *ctx, const uint8_t prefix[5]);
     void see(const Seen &s);
     void check_entries(struct kv_txn *t);

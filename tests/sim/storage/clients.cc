@@ -480,11 +480,13 @@ void World::upload_chunk(const std::shared_ptr<Upload> &u)
     RequestRef r = request(u->shard, METHOD_STAGE_CHUNK, u->account, &op.base);
     r->staged_index = u->index;
     r->staged_offset = u->acked;
-    r->body = u->content->body.substr(u->acked, ROW * (1 + below(3)));
+    u->next = u->next != 0 ? u->next : ROW * (1 + below(3));
+    r->body = u->content->body.substr(u->acked, u->next);
     r->done = [u, n = r->body.size()](enum err status, const std::string &) {
         u->busy = false;
         if (status == OK) {
             u->acked += n;
+            u->next = 0;
         } else if (status == ERR_NOTFOUND || status == ERR_STALE || status == ERR_EXPIRED) {
             u->over = true;
         } else {

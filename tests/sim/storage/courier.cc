@@ -1,5 +1,6 @@
 /* What the node does by itself (storage/node/carry.c): handoffs and housekeeping; and the checks of the whole store. */
 #include "replication/check.h"
+#include "storage/apply/staging.h"
 #include "storage/check/check.h"
 #include "world.h"
 
@@ -257,6 +258,28 @@ void World::check(uint32_t shard, struct kv_txn *t)
     EXPECT_EQ(storage_check(t, runs_[shard].prefix, &cfg, &totals), OK);
 }
 
+/* Each open reservation, and no other, is there and charged what was staged under it. */
+void World::check_staged(uint32_t shard, struct kv_txn *t)
+{
+    struct store s = {};
+    struct account_row totals = {};
+    uint64_t bytes = 0;
+    s.t = t;
+    memcpy(s.prefix, runs_[shard].prefix, sizeof(s.prefix));
+    for (const auto &[index, st] : model.shards[shard].staged) {
+        struct stage_row row = {};
+        EXPECT_EQ(stage_get(&s, index, &row), OK) << "reservation " << index;
+        EXPECT_EQ(row.account, st.account);
+        EXPECT_EQ(row.size, st.size);
+        EXPECT_EQ(row.staged, st.staged()) << "reservation " << index;
+        bytes += st.staged();
+    }
+    enum err e = account_get(&s, {0}, &totals);
+    EXPECT_TRUE(e == OK || e == ERR_NOTFOUND) << err_name(e);
+    EXPECT_EQ(totals.uploads, model.shards[shard].staged.size());
+    EXPECT_EQ(totals.staged_bytes, bytes);
+}
+
 void World::check_shard(uint32_t shard, struct kv_txn *t)
 {
     Reader rd = reader(shard, t);
@@ -272,6 +295,7 @@ void World::check_shard(uint32_t shard, struct kv_txn *t)
         }
     });
     EXPECT_EQ(owed, model.shards[shard].owed.size()) << "a handoff is lost";
+    check_staged(shard, t);
     if (shard == 0) {
         rd.check_directory();
     }

@@ -181,17 +181,12 @@ enum err Model::source(const Entry &e, const Pb__BodySource *s, const std::vecto
     if (!mine) {
         return ERR_NOTFOUND;
     }
-    return s->size > it->second.size || e.body_bytes != 0 ? ERR_INVAL : OK;
+    return s->size != it->second.staged() || e.body_bytes != 0 ? ERR_INVAL : OK;
 }
 
 void Model::stage_drop(uint32_t shard, uint64_t index)
 {
-    ShardFacts &s = shards[shard];
-    auto it = s.staged.find(index);
-    if (it != s.staged.end()) {
-        s.accounts.at(it->second.account)->staged_bytes -= it->second.size;
-        s.staged.erase(it);
-    }
+    shards[shard].staged.erase(index);
 }
 
 void Model::use_body(const Entry &e, const Pb__BodySource *s)
@@ -229,11 +224,33 @@ Outcome Model::stage_begin(const Entry &e)
     if (o.status != OK || e.dry) {
         return o;
     }
-    shards[e.shard].staged[e.index] = {req->account, e.entry_ms, req->size};
-    a->staged_bytes += req->size;
+    shards[e.shard].staged[e.index] = {req->account, e.entry_ms, req->size, {}};
     o.changed = true;
     o.index = e.index;
     return o;
+}
+
+size_t Stage::staged() const
+{
+    return chunks.empty() ? 0 : chunks.rbegin()->first + chunks.rbegin()->second;
+}
+
+enum err Model::chunk(uint32_t shard, uint64_t staged_index, uint64_t offset, size_t bytes)
+{
+    auto it = shards[shard].staged.find(staged_index);
+    if (it == shards[shard].staged.end()) {
+        return ERR_NOTFOUND;
+    }
+    Stage &s = it->second;
+    auto there = s.chunks.find(offset);
+    if (there != s.chunks.end() || offset != s.staged()) {
+        return there != s.chunks.end() && there->second == bytes ? OK : ERR_INVAL;
+    }
+    if (offset + bytes > s.size) {
+        return ERR_LIMIT;
+    }
+    s.chunks[offset] = bytes;
+    return OK;
 }
 
 Outcome Model::stage_abort(const Entry &e)

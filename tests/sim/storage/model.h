@@ -93,7 +93,6 @@ struct Account {
     bool unseen_folders = true;       /* something of the tree was not read yet */
     uint64_t used_messages() const;
     uint64_t used_bytes() const;
-    uint64_t staged_bytes = 0;
 };
 using AccountRef = std::shared_ptr<Account>;
 
@@ -101,6 +100,8 @@ struct Stage {
     uint64_t account = 0;
     uint64_t entry_ms = 0;
     uint32_t size = 0;
+    std::map<uint64_t, size_t> chunks; /* by offset: bytes */
+    size_t staged() const;
 };
 
 struct Owed {
@@ -179,6 +180,8 @@ class Model
     }
     /* A request that was done already changes nothing and has the outcome it had. */
     Outcome apply(const Entry &e);
+    /* A chunk of a staged body: what it must have been answered. */
+    enum err chunk(uint32_t shard, uint64_t staged_index, uint64_t offset, size_t bytes);
 
     std::vector<ShardFacts> shards;
     std::set<std::string> domains;

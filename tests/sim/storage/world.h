@@ -63,6 +63,7 @@ struct Upload {
     uint32_t reserved = 0;
     uint64_t index = 0;
     uint64_t acked = 0;
+    size_t next = 0; /* bytes of the chunk that follows: a retry is the same chunk */
     bool busy = false;
     bool over = false;
 };
@@ -139,6 +140,7 @@ class World : public sim::Workload
     bool chance(int percent);
     uint64_t below(uint64_t n);
     Outcome apply(const RequestRef &r, const sim::Op &op, Entry *out);
+    enum err apply_chunk(const sim::Op &op);
     bool may_jump(uint64_t ms);
     void settle_indexes();
     void resolve_lost(uint32_t shard);
@@ -153,6 +155,7 @@ class World : public sim::Workload
     Reader reader(uint32_t shard, struct kv_txn *t);
     void check_events();
     void check_shard(uint32_t shard, struct kv_txn *t);
+    void check_staged(uint32_t shard, struct kv_txn *t);
     void jump();
 
     /* clients.cc */

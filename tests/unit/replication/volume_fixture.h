@@ -29,6 +29,7 @@ struct Machine {
     int aborted = 0;
     enum err fail = OK;    /* what apply answers for data that contains "bad" */
     enum err staged = OK;  /* what it says to chunks */
+    uint64_t added = 0;    /* what they added, as it was told */
     std::string kill_next; /* data that kills the body of its own entry */
     uint64_t over = 0;     /* data that begins with "over" goes to the row of this index */
     std::vector<uint64_t> indexes;
@@ -63,9 +64,11 @@ struct Machine {
     {
         static_cast<Machine *>(ctx)->aborted++;
     }
-    static enum err on_staged(void *ctx, struct kv_txn *, uint64_t)
+    static enum err on_staged(void *ctx, struct kv_txn *, uint64_t, uint32_t bytes)
     {
-        return static_cast<Machine *>(ctx)->staged;
+        Machine *m = static_cast<Machine *>(ctx);
+        m->added += m->staged == OK ? bytes : 0;
+        return m->staged;
     }
     struct repl_fsm fsm()
     {

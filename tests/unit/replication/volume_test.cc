@@ -394,6 +394,7 @@ TEST_F(Staged, ARetryWritesTheSameAgainAndCannotCutWhatIsThere)
     EXPECT_EQ(chunk(index, CHUNK, std::string(5, 'c')), ERR_INVAL);
     EXPECT_EQ(chunk(index, 3 * CHUNK, std::string(10, 'b')), ERR_INVAL) << "behind a short chunk";
     EXPECT_EQ(stored(index), 2 * CHUNK + 10);
+    EXPECT_EQ(machines[0].added, 2 * CHUNK + 10) << "the state machine counts what is stored";
 }
 
 TEST_F(Staged, ADeadBodyTakesNoMoreChunks)
@@ -402,6 +403,7 @@ TEST_F(Staged, ADeadBodyTakesNoMoreChunks)
     machines[0].kill_next = "reserve";
     ASSERT_EQ(one(0, "reserve"), OK);
     EXPECT_EQ(chunk(machines[0].indexes.back(), 0, "x"), ERR_STALE);
+    EXPECT_EQ(machines[0].added, 0u);
 }
 
 /* The upload ended, its body was deleted, and then a chunk came that the leader had let through before. */
@@ -420,6 +422,19 @@ TEST_F(Staged, AChunkAfterTheUploadHasEndedLeavesNothingBehind)
     EXPECT_EQ(chunk(index, CHUNK, "b"), ERR_FULL);
     machines[0].staged = OK;
     EXPECT_EQ(chunk(index, CHUNK, "b"), OK) << "the shard goes on";
+}
+
+TEST_F(Staged, WhatTheStateMachineRefusesIsNotStored)
+{
+    start();
+    ASSERT_EQ(one(0, "reserve"), OK);
+    uint64_t index = machines[0].indexes.back();
+    machines[0].staged = ERR_LIMIT;
+    EXPECT_EQ(chunk(index, 0, std::string(CHUNK, 'a')), ERR_LIMIT);
+    EXPECT_EQ(stored(index), 0u);
+    machines[0].staged = OK;
+    EXPECT_EQ(chunk(index, 0, std::string(CHUNK, 'a')), OK) << "there is room again";
+    EXPECT_EQ(stored(index), CHUNK);
 }
 
 /* --- log retention and dead bodies --- */

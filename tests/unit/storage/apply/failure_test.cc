@@ -517,6 +517,40 @@ TEST(Failure, a_commit_that_finds_the_disk_full_changes_nothing)
     each_entry([&](uint32_t shard, const Entry &e) { fail_each(shard, e, f.arm(), f.fired(), ERR_FULL); });
 }
 
+/* A chunk of a staged body is replication's entry; the state machine counts it. */
+void fail_each_chunk(const Fault &arm, const std::function<bool()> &fired, enum err expected)
+{
+    Shard s;
+    set_up(s);
+    Pb__OpStageBegin begin = PB__OP_STAGE_BEGIN__INIT;
+    begin.account = kAlice;
+    begin.size = 200000;
+    ASSERT_EQ(OK, s.apply(METHOD_STAGE_BEGIN, &begin.base, kAlice).status);
+    auto before = s.rows();
+    bool failed = true;
+    for (uint64_t n = 1; n < 100 && failed; n++) {
+        arm(s, n);
+        enum err e = s.chunk(200, "a chunk", 0);
+        failed = fired();
+        arm(s, 0);
+        ASSERT_EQ(failed ? expected : OK, e) << n;
+        ASSERT_EQ(failed, before == s.rows()) << n;
+        EXPECT_EQ("", s.check());
+    }
+    EXPECT_FALSE(failed);
+}
+
+TEST(Failure, a_chunk_that_fails_is_neither_stored_nor_charged)
+{
+    StoreFault full(&kv_mem_faults::put_full_nth);
+    StoreFault corrupt(&kv_mem_faults::get_corrupt_nth);
+    StoreFault commit(&kv_mem_faults::commit_full_nth);
+    fail_each_chunk(full.arm(), full.fired(), ERR_FULL);
+    fail_each_chunk(corrupt.arm(), corrupt.fired(), ERR_CORRUPT);
+    fail_each_chunk(commit.arm(), commit.fired(), ERR_FULL);
+    fail_each_chunk(kMemory, kMemoryFired, ERR_NOMEM);
+}
+
 TEST(Failure, a_retry_is_answered_or_fails_and_never_done_twice)
 {
     StoreFault full(&kv_mem_faults::put_full_nth);

@@ -565,13 +565,33 @@ class Shard
         return apply(METHOD_PURGE, &op.base, account);
     }
 
-    /* Chunks of a staged body, as the volume stores them. */
-    void put_staged(uint64_t at, const std::string &bytes, uint64_t off = 0)
+    /* A chunk of a staged body, asked for as replication does and stored as one body. */
+    enum err chunk_in(struct kv_txn *t, uint64_t at, const std::string &bytes, uint64_t off)
+    {
+        uint64_t have = 0;
+        enum err e = repl_body_bytes(t, prefix, at, 0, &have);
+        bool adds = off == have;
+        if (e == OK) {
+            e = bound.staged(bound.ctx, t, at, adds ? static_cast<uint32_t>(bytes.size()) : 0);
+        }
+        return e == OK && adds ? body_write(t, get_be32(prefix), at, 0, off, slice_make(bytes.data(), bytes.size()))
+                               : e;
+    }
+    enum err chunk(uint64_t at, const std::string &bytes, uint64_t off)
     {
         struct kv_txn *t = nullptr;
-        ASSERT_EQ(OK, kv_begin(kv, true, &t));
-        ASSERT_EQ(OK, body_write(t, get_be32(prefix), at, 0, off, slice_make(bytes.data(), bytes.size())));
-        ASSERT_EQ(OK, kv_commit(t));
+        enum err e = kv_begin(kv, true, &t);
+        if (e == OK) {
+            e = chunk_in(t, at, bytes, off);
+            if (e != OK) {
+                kv_abort(t);
+            }
+        }
+        return e == OK ? kv_commit(t) : e;
+    }
+    void put_staged(uint64_t at, const std::string &bytes, uint64_t off = 0)
+    {
+        ASSERT_EQ(OK, chunk(at, bytes, off));
     }
 
     bool purge_due(uint64_t *account, uint64_t *mailbox)

@@ -1,5 +1,7 @@
 #include "storage/apply/staging.h"
 
+#include <functional>
+
 #include "storage/mailbox/row.h"
 #include "tests/unit/storage/apply/shard.h"
 
@@ -66,16 +68,56 @@ class Staging : public ::testing::Test
         return op;
     }
 
+    uint64_t reserve(uint32_t size, uint64_t account = kAlice)
+    {
+        Result r = begin(size, account);
+        EXPECT_EQ(OK, r.status);
+        return r.status != OK ? 0 : UNPACK(Pb__OpStageBeginResult, pb__op_stage_begin_result, r)->staged_index;
+    }
+
+    /* What the state machine says to a chunk of so many bytes, which is not stored. */
+    enum err charge(uint64_t at, uint32_t bytes)
+    {
+        struct kv_txn *t = nullptr;
+        EXPECT_EQ(OK, kv_begin(s.kv, true, &t));
+        enum err e = s.bound.staged(s.bound.ctx, t, at, bytes);
+        EXPECT_EQ(OK, kv_commit(t));
+        return e;
+    }
+
+    enum err abort_upload(uint64_t at, uint64_t account = kAlice)
+    {
+        Pb__OpStageAbort op = PB__OP_STAGE_ABORT__INIT;
+        op.account = account;
+        op.staged_index = at;
+        return s.apply(METHOD_STAGE_ABORT, &op.base, account).status;
+    }
+
+    void with_row(uint64_t account, const std::function<void(struct account_row *)> &change)
+    {
+        struct account_row a = {};
+        struct store in = {};
+        memcpy(in.prefix, s.prefix, sizeof(in.prefix));
+        EXPECT_EQ(OK, kv_begin(s.kv, true, &in.t));
+        enum err e = account_get(&in, {account}, &a);
+        EXPECT_TRUE(e == OK || e == ERR_NOTFOUND);
+        change(&a);
+        EXPECT_EQ(OK, e == OK ? account_put(&in, {account}, &a) : OK);
+        EXPECT_EQ(OK, kv_commit(in.t));
+    }
+
     uint64_t staged_bytes(uint64_t account)
     {
-        for (const auto &row : s.state()) {
-            if (row.first[0] == 'a' && row.first.size() == 10 && row.first[8] == char(account) && row.first[9] == 'A') {
-                struct account_row a;
-                memcpy(&a, row.second.data(), sizeof(a));
-                return a.staged_bytes;
-            }
-        }
-        return 0;
+        uint64_t n = 0;
+        with_row(account, [&](struct account_row *a) { n = a->staged_bytes; });
+        return n;
+    }
+
+    uint32_t uploads(uint64_t account)
+    {
+        uint32_t n = 0;
+        with_row(account, [&](struct account_row *a) { n = a->uploads; });
+        return n;
     }
 
     Shard s;
@@ -154,7 +196,7 @@ TEST_F(Staging, a_refused_use_leaves_the_reservation)
     EXPECT_EQ(OK, s.apply(METHOD_APPEND, &op.base, kAlice).status);
 }
 
-TEST_F(Staging, an_incomplete_body_is_refused_before_it_is_logged)
+TEST_F(Staging, an_incomplete_body_is_refused_before_it_is_logged_and_when_it_is_applied)
 {
     Result r = begin(static_cast<uint32_t>(mail.raw.size()));
     uint64_t at = UNPACK(Pb__OpStageBeginResult, pb__op_stage_begin_result, r)->staged_index;
@@ -163,6 +205,7 @@ TEST_F(Staging, an_incomplete_body_is_refused_before_it_is_logged)
     Pb__OpAppend op = append_of(&body, at);
     bool done;
     EXPECT_EQ(ERR_INVAL, s.precheck(METHOD_APPEND, &op.base, kAlice, 0, {}, &done, nullptr));
+    EXPECT_EQ(ERR_INVAL, s.apply(METHOD_APPEND, &op.base, kAlice).status);
 }
 
 TEST_F(Staging, chunks_come_in_order_and_fill_rows)
@@ -176,7 +219,7 @@ TEST_F(Staging, chunks_come_in_order_and_fill_rows)
     EXPECT_EQ(OK, check_chunk(at, 4 * kUnit, kUnit));
     EXPECT_EQ(OK, check_chunk(at, 0, 4 * kUnit)); /* sent again */
     EXPECT_EQ(OK, check_chunk(at, 4 * kUnit, 6 * kUnit + 5));
-    EXPECT_EQ(ERR_INVAL, check_chunk(at, 4 * kUnit, 6 * kUnit + 6));
+    EXPECT_EQ(ERR_LIMIT, check_chunk(at, 4 * kUnit, 6 * kUnit + 6));
     EXPECT_EQ(ERR_INVAL, check_chunk(at, 4 * kUnit + 1, kUnit));
     EXPECT_EQ(ERR_NOTFOUND, check_chunk(at, 0, kUnit, 12));
     EXPECT_EQ(ERR_NOTFOUND, check_chunk(at + 50, 0, kUnit));
@@ -209,19 +252,121 @@ TEST_F(Staging, an_upload_that_nobody_uses_dies_after_an_hour)
     EXPECT_EQ(0u, staged_bytes(0));
 }
 
-TEST_F(Staging, has_budgets)
+TEST_F(Staging, a_reservation_has_a_size_and_an_account_with_room)
 {
     EXPECT_EQ(ERR_INVAL, begin(0).status);
     EXPECT_EQ(ERR_LIMIT, begin(STAGE_BODY_BYTES_MAX + 1).status);
-    EXPECT_EQ(OK, begin(STAGE_BODY_BYTES_MAX).status);
-    EXPECT_EQ(OK, begin(STAGE_BODY_BYTES_MAX).status);
-    EXPECT_EQ(ERR_LIMIT, begin(1).status);
-    EXPECT_EQ(OK, begin(1000, 12).status);
     ASSERT_EQ(OK, s.create_account(13, 0, 1));
     EXPECT_EQ(OK, begin(5001, 13).status);
     ASSERT_EQ(OK, s.append(13, "INBOX", simple_mail(1)).status);
     EXPECT_EQ(ERR_QUOTA, begin(1, 13).status);
     EXPECT_EQ(ERR_NOTFOUND, begin(1, 99).status);
+}
+
+/* A client that declares nothing makes the frontend reserve the largest size there is. */
+TEST_F(Staging, what_is_reserved_and_not_sent_takes_nobodys_room)
+{
+    for (int i = 0; i < 40; i++) {
+        uint64_t at = reserve(STAGE_BODY_BYTES_MAX, 11 + i % 2);
+        s.put_staged(at, std::string(kUnit, 'a'));
+    }
+    EXPECT_EQ(20u * kUnit, staged_bytes(kAlice));
+    EXPECT_EQ(40u * kUnit, staged_bytes(0));
+    EXPECT_EQ(40u, uploads(0));
+    uint64_t at = upload();
+    Pb__BodySource body;
+    Pb__OpAppend op = append_of(&body, at);
+    EXPECT_EQ(OK, s.apply(METHOD_APPEND, &op.base, kAlice).status);
+    EXPECT_EQ(20u * kUnit, staged_bytes(kAlice));
+    EXPECT_EQ(20u, uploads(kAlice));
+}
+
+TEST_F(Staging, a_chunk_is_charged_once)
+{
+    uint64_t at = reserve(3 * kUnit);
+    std::string one(kUnit, 'a');
+    EXPECT_EQ(0u, staged_bytes(kAlice));
+    for (int sent = 0; sent < 2; sent++) {
+        EXPECT_EQ(OK, s.chunk(at, one, 0));
+        EXPECT_EQ(kUnit, staged_bytes(kAlice));
+    }
+    EXPECT_EQ(OK, s.chunk(at, one, kUnit));
+    EXPECT_EQ(2 * kUnit, staged_bytes(kAlice));
+    EXPECT_EQ(2 * kUnit, staged_bytes(0));
+    EXPECT_EQ(OK, abort_upload(at));
+    EXPECT_EQ(ERR_NOTFOUND, s.chunk(at, one, 2 * kUnit));
+    EXPECT_EQ(0u, staged_bytes(kAlice));
+    EXPECT_EQ(0u, staged_bytes(0));
+    EXPECT_EQ(0u, uploads(kAlice));
+    EXPECT_EQ(0u, uploads(0));
+}
+
+TEST_F(Staging, a_reservation_is_an_upper_bound)
+{
+    uint64_t at = reserve(2 * kUnit);
+    s.put_staged(at, std::string(kUnit, 'a'));
+    auto before = s.state();
+    EXPECT_EQ(ERR_LIMIT, check_chunk(at, kUnit, kUnit + 1));
+    EXPECT_EQ(ERR_LIMIT, s.chunk(at, std::string(kUnit + 1, 'b'), kUnit));
+    EXPECT_EQ(before, s.state());
+    EXPECT_EQ(OK, s.chunk(at, std::string(kUnit, 'b'), kUnit));
+}
+
+TEST_F(Staging, an_account_and_a_shard_have_budgets)
+{
+    constexpr uint64_t most = STAGE_BODY_BYTES_MAX;
+    std::vector<std::pair<uint64_t, uint64_t>> open;
+    for (uint64_t used = 0; used < STAGE_SHARD_BYTES_MAX; used += most) {
+        uint64_t account = 20 + used / STAGE_ACCOUNT_BYTES_MAX;
+        if (used % STAGE_ACCOUNT_BYTES_MAX == 0) {
+            ASSERT_EQ(OK, s.create_account(account));
+        }
+        open.push_back({reserve(most, account), account});
+        ASSERT_EQ(OK, charge(open.back().first, most)) << used;
+        if (used == most) {
+            uint64_t at = reserve(most, account);
+            EXPECT_EQ(ERR_LIMIT, charge(at, 1)) << "the account's is used up";
+            EXPECT_EQ(ERR_LIMIT, check_chunk(at, 0, 1, account)) << "known before it is logged";
+            EXPECT_EQ(OK, charge(at, 0)) << "nothing more is nothing";
+            EXPECT_EQ(OK, abort_upload(at, account));
+        }
+    }
+    uint64_t at = reserve(most);
+    EXPECT_EQ(ERR_LIMIT, charge(at, 1)) << "the shard's is used up";
+    EXPECT_EQ(ERR_LIMIT, check_chunk(at, 0, 1));
+    EXPECT_EQ(OK, abort_upload(open.back().first, open.back().second));
+    EXPECT_EQ(OK, charge(at, most));
+    open.back() = {at, kAlice};
+    for (const auto &[index, account] : open) {
+        EXPECT_EQ(OK, abort_upload(index, account));
+    }
+    EXPECT_EQ(0u, uploads(0));
+    EXPECT_EQ(0u, staged_bytes(0));
+}
+
+TEST_F(Staging, reservations_are_counted)
+{
+    for (uint64_t account : {kAlice, uint64_t(0)}) {
+        uint32_t before = uploads(account);
+        uint32_t most = account == 0 ? STAGE_SHARD_UPLOADS_MAX : STAGE_ACCOUNT_UPLOADS_MAX;
+        with_row(account, [&](struct account_row *a) { a->uploads = most - 1; });
+        EXPECT_EQ(OK, begin(1).status);
+        EXPECT_EQ(ERR_LIMIT, begin(1).status);
+        EXPECT_EQ(account == 0 ? ERR_LIMIT : OK, begin(1, 12).status);
+        with_row(account, [&](struct account_row *a) { a->uploads = before + 1; });
+    }
+}
+
+/* Nothing of them is staged. */
+TEST_F(Staging, empty_reservations_go_with_their_account)
+{
+    uint64_t at = reserve(1000);
+    Pb__OpAccountRemove op = PB__OP_ACCOUNT_REMOVE__INIT;
+    op.account = kAlice;
+    ASSERT_EQ(OK, s.apply(METHOD_ACCOUNT_REMOVE, &op.base, kAlice).status);
+    EXPECT_GT(s.purge_all(), 0);
+    EXPECT_EQ(ERR_NOTFOUND, s.chunk(at, "late", 0));
+    EXPECT_EQ(0u, uploads(0));
 }
 
 TEST_F(Staging, requests_too_old_or_with_a_body_they_do_not_take_are_refused_early)

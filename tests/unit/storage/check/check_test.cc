@@ -1,5 +1,6 @@
 /* A check that finds nothing may be blind: here every kind of row is damaged, one at a time, and each damage must be
  * found. */
+#include "storage/apply/staging.h"
 #include "tests/unit/storage/apply/shard.h"
 
 using namespace shard_test;
@@ -43,6 +44,7 @@ class Check : public ::testing::Test
         begin.account = kAlice;
         begin.size = 5000;
         ASSERT_EQ(OK, s.apply(METHOD_STAGE_BEGIN, &begin.base, kAlice).status);
+        s.put_staged(s.index - 1, "the first chunk");
         hand_off();
         ASSERT_EQ("", s.check());
     }
@@ -108,6 +110,31 @@ TEST_F(Check, finds_every_missing_row)
                           "ao", "ar", "at", "av", "ax", "b",  "c",  "h",  "p",  "s"}) {
         EXPECT_GT(kinds[k], 0) << k << " was not there to be damaged";
     }
+}
+
+/* The sums may agree with each other and not with what is there. */
+TEST_F(Check, finds_uploads_that_are_charged_wrong)
+{
+    const auto rows = s.state();
+    auto damage = [&](size_t account_off, size_t stage_off) {
+        for (const auto &row : rows) {
+            std::string value = row.second;
+            bool payer = kind(row.first) == "aA" && (row.first[8] == 0 || row.first[8] == kAlice);
+            if (payer || kind(row.first) == "s") {
+                value[payer ? account_off : stage_off]++;
+                put(row.first, &value);
+            }
+        }
+        std::string found = s.check();
+        for (const auto &row : rows) {
+            put(row.first, &row.second);
+        }
+        return found;
+    };
+    ASSERT_EQ("", s.check());
+    EXPECT_NE("", damage(offsetof(struct account_row, staged_bytes), offsetof(struct stage_row, staged)));
+    EXPECT_NE("", damage(offsetof(struct account_row, uploads), offsetof(struct stage_row, size)));
+    ASSERT_EQ("", s.check());
 }
 
 TEST_F(Check, finds_every_row_too_many)

@@ -182,15 +182,12 @@ class Box : public ::testing::Test
     uint64_t upload(const std::string &raw)
     {
         Pb__OpStageBegin op = PB__OP_STAGE_BEGIN__INIT;
-        struct kv_txn *t = nullptr;
         op.account = kAccount;
         op.size = static_cast<uint32_t>(raw.size());
         Result r = s.apply(METHOD_STAGE_BEGIN, &op.base, kAccount);
         EXPECT_EQ(OK, r.status);
         uint64_t at = UNPACK(Pb__OpStageBeginResult, pb__op_stage_begin_result, r)->staged_index;
-        EXPECT_EQ(OK, kv_begin(s.kv, true, &t));
-        EXPECT_EQ(OK, body_write(t, get_be32(s.prefix), at, 0, 0, slice_make(raw.data(), raw.size())));
-        EXPECT_EQ(OK, kv_commit(t));
+        s.put_staged(at, raw);
         return at;
     }
 
