@@ -119,7 +119,7 @@ const struct config_key config_keys[] = {
     STR("imaps.listen", imaps_listen, "127.0.0.1:2993", "IMAP over TLS."),
     STR("admin.listen", admin_listen, "127.0.0.1:2080", "HTTP: /metrics, /healthz, /readyz."),
 
-    BYTES("message_size_max", message_bytes_max, "50 MiB", 64 * KIB, 1 * GIB,
+    BYTES("message_size_max", message_bytes_max, "50 MiB", 64 * KIB, 512 * MIB,
           "Largest message (SMTP SIZE, IMAP APPEND)."),
     NUM("smtp.recipients_max", smtp_recipients_max, "1000", 1, 10000, "Recipients of one SMTP transaction."),
     MS("smtp.timeout", smtp_timeout_ms, "5 min", 1 * SECOND, HOUR,

@@ -79,7 +79,9 @@ MUST_CHECK enum err backend_resolve(struct backend *b, struct slice address, str
                                     const Pb__ReadResolveResult **out);
 
 /* Where a body is, for DELIVER and APPEND: small ones are attached, larger ones staged chunk by chunk as they stream
- * in, so that a frontend holds at most one chunk of a message. One upload is for one account (its shard). */
+ * in, so that a frontend holds at most one chunk of a message. One upload is for one account (its shard). A write or
+ * the end may fail as any call, with ERR_LIMIT when the body outgrew its hint for good, and with ERR_FULL when storage
+ * has too many uploads under way. */
 struct backend_upload;
 MUST_CHECK enum err backend_upload_begin(struct backend *b, struct shard_id shard, struct account_id account,
                                          uint64_t size_hint, struct backend_upload **out);

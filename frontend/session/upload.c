@@ -29,7 +29,7 @@ enum err backend_upload_begin(struct backend *b, struct shard_id shard, struct a
     u->shard = shard;
     u->account = account;
     u->reserve = size_hint == 0 ? b->cfg.upload_bytes_max + RESERVE_SLACK : size_hint + size_hint / 8 + RESERVE_SLACK;
-    u->reserve = u->reserve > UINT32_MAX ? UINT32_MAX : u->reserve;
+    u->reserve = u->reserve > STAGE_BODY_BYTES_MAX ? STAGE_BODY_BYTES_MAX : u->reserve;
     buf_init(&u->pending, 2 * BODY_INLINE_MAX);
     *out = u;
     return OK;
@@ -43,6 +43,12 @@ static enum err upload_call(struct backend_upload *u, enum method m, const Proto
     return backend_call(u->backend, &req, arena, reply);
 }
 
+/* Storage has no room for this upload now: its size is not to blame, that was limited here. */
+static enum err for_now(enum err e)
+{
+    return e == ERR_LIMIT ? ERR_FULL : e;
+}
+
 static enum err stage_begin(struct backend_upload *u, struct arena *arena)
 {
     Pb__OpStageBegin op = PB__OP_STAGE_BEGIN__INIT;
@@ -54,7 +60,7 @@ static enum err stage_begin(struct backend_upload *u, struct arena *arena)
         u->staged_index = ((const Pb__OpStageBeginResult *)(const void *)reply.message)->staged_index;
     }
     backend_reply_fini(&reply);
-    return e;
+    return for_now(e);
 }
 
 static enum err chunk_send(struct backend_upload *u, size_t n, struct arena *arena)
@@ -70,7 +76,8 @@ static enum err chunk_send(struct backend_upload *u, size_t n, struct arena *are
         u->sent += n;
         buf_consume(&u->pending, n);
     }
-    return e;
+    /* A reservation that has ended (it is an hour old) is no missing mailbox. */
+    return e == ERR_NOTFOUND || e == ERR_STALE ? ERR_UNAVAILABLE : for_now(e);
 }
 
 /* Sends full chunks (and, with all, the rest), beginning the staging with the first. */

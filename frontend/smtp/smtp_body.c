@@ -27,14 +27,6 @@ static uint64_t chunk_bytes(const struct smtp_envelope *e)
     return e->size > 0 && e->size < STAGE_CHUNK_BYTES ? e->size : STAGE_CHUNK_BYTES;
 }
 
-/* ERR_LIMIT of an upload: the message outgrew what MAIL declared (RFC 1870, 6.4: its own fault), or storage has too
- * many messages in flight. */
-static enum err upload_error(const struct smtp_body *b, enum err e)
-{
-    uint64_t declared = b->session->envelope.size;
-    return e == ERR_LIMIT && (declared == 0 || b->bytes <= declared) ? ERR_FULL : e;
-}
-
 static enum err begin_uploads(struct smtp_body *b)
 {
     const struct smtp_server_config *cfg = b->session->cfg;
@@ -73,10 +65,9 @@ enum err smtp_body_write(struct smtp_body *b, struct slice bytes)
     enum err err = msg_parser_feed(b->parser, bytes);
     for (uint32_t i = 0; i < b->n && err == OK; i++) {
         if (b->failed[i] == OK) {
-            b->failed[i] = upload_error(b, backend_upload_write(b->uploads[i], bytes));
+            b->failed[i] = backend_upload_write(b->uploads[i], bytes);
         }
     }
-    b->bytes += bytes.n;
     return err;
 }
 
@@ -122,7 +113,7 @@ static enum err deliver_home(struct smtp_body *b, uint32_t home, struct arena *a
     if (b->failed[home] != OK) {
         return b->failed[home];
     }
-    enum err err = upload_error(b, backend_upload_finish(b->uploads[home], &source, &attach));
+    enum err err = backend_upload_finish(b->uploads[home], &source, &attach);
     if (err == OK) {
         err = smtp_envelope_fill(&b->session->envelope, home, arena, &op);
     }

@@ -16,7 +16,6 @@ struct smtp_body {
     struct backend_upload **uploads; /* one a home; NULL after its failure */
     enum err *failed;                /* of each home */
     uint32_t n;
-    uint64_t bytes;    /* written, trace fields included */
     uint64_t reserved; /* of the process's budget */
     struct buf record;
 };

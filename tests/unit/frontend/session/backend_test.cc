@@ -217,13 +217,23 @@ TEST_F(SessionTest, AnUploadThatNobodyUsesGivesItsSpaceBack)
 {
     Account a = make_account("a", 1);
     Session s(port());
-    std::string msg(2000000, 'x');
-    /* Far more in all than one account may have staged at a time. */
-    for (int i = 0; i < 150; i++) {
+    std::string msg(200000, 'x');
+    Uploaded u;
+    s.run([&](struct conn *) { u = upload(backend, a, msg, 200000, 50000000, ""); });
+    ASSERT_EQ(OK, u.e);
+    ASSERT_NE(0u, u.staged);
+    EXPECT_EQ(ERR_NOTFOUND, stage_chunk(a, u.staged, msg, 0).e()) << "its reservation is gone";
+}
+
+TEST_F(SessionTest, AnUploadReservesNoMoreThanABodyMayHave)
+{
+    Account a = make_account("a", 1);
+    Session s(port());
+    std::string msg(200000, 'x');
+    for (uint64_t hint : {(uint64_t)STAGE_BODY_BYTES_MAX, (uint64_t)UINT32_MAX * 4}) {
         Uploaded u;
-        s.run([&](struct conn *) { u = upload(backend, a, msg.substr(0, 200000), 200000, 50000000, ""); });
-        ASSERT_EQ(OK, u.e) << i;
-        ASSERT_NE(0u, u.staged);
+        s.run([&](struct conn *) { u = upload(backend, a, msg, 50000, hint, ""); });
+        EXPECT_EQ(OK, u.e) << hint;
     }
 }
 

@@ -564,6 +564,8 @@ TEST_F(SmtpSession, FailuresWhileTheDataComesAreAnsweredAtItsEnd)
     s.open();
     EXPECT_EQ(codes(s.talk({"EHLO c\r\n", mail, to_alice, "DATA\r\n", "RSET\r\n", "QUIT\r\n", ".\r\nNOOP\r\n"})),
               "250 250 250 354 452 250");
+    fake().upload_write_error = ERR_LIMIT; /* it outgrew what MAIL declared (RFC 1870, 6.4) */
+    EXPECT_EQ(codes(s.talk({mail, to_alice, "DATA\r\n", "x\r\n.\r\n"})), "250 250 354 552");
     fake().upload_write_error = OK;
     fake().upload_begin_error = ERR_FULL;
     EXPECT_EQ(codes(s.talk({mail, to_alice, "DATA\r\n"})), "250 250 452");
