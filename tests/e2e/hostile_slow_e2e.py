@@ -147,5 +147,41 @@ class DeafClients(hostile.HostileCase):
         return self.metric("pillarbox_connections_evicted_total")
 
 
+class SlowUploads(hostile.HostileCase):
+    """Messages of unknown size that stop in the middle: they take what they sent, not what they might become."""
+    settings = dict(TIMEOUTS, **{"smtp.timeout": "60 s", "smtp.data_timeout": "120 s"})
+    begun = 130 * 1024  # more than is attached: the upload to storage has begun
+    n = 30
+
+    def begin(self):
+        s = hostile.dial(self.server.ports["smtp"])
+        for word in (b"", b"EHLO x\r\n", b"MAIL FROM:<a@example.org>\r\n", b"RCPT TO:<bob@example.test>\r\n", b"DATA\r\n"):
+            s.send(word)
+            self.assertTrue(s.recv(4096))
+        s.sendall(mail.made(1, self.begun, "slow"))
+        return s
+
+    def code_of(self, octets):
+        c = self.wire_smtp("lmtp", "LHLO")
+        for command in ("MAIL FROM:<s@example.org>", "RCPT TO:<bob@example.test>", "DATA"):
+            self.assertIn(c.ask(command)[0], (250, 354))
+        return c.ask(octets + b".\r\n")
+
+    def test_uploads_that_stand_still_keep_nobodys_mail_out(self):
+        def run():
+            socks = [self.begin() for _ in range(self.n)]
+            time.sleep(2)  # for the last of them to reach storage
+            self.assertEqual(self.code_of(mail.made(1, 300000, "other"))[0], 250)
+            for s in socks:
+                s.sendall(b".\r\n")
+            for s in socks:
+                self.assertEqual(s.recv(4096)[:3], b"250")
+            self.let_go(socks)
+        self.attack(run)
+        client = self.imap("bob", "INBOX")
+        self.assertEqual(len(self.uids(client, "SUBJECT", '"other 1"')), 1)
+        self.assertEqual(len(self.uids(client, "SUBJECT", '"slow 1"')), self.n)
+
+
 if __name__ == "__main__":
     case.main()
