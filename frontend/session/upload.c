@@ -12,6 +12,7 @@ struct backend_upload {
     struct shard_id shard;
     struct account_id account;
     uint64_t reserve;      /* bytes to reserve when it must be staged */
+    uint64_t expected;     /* of them, 0 when nobody knows */
     struct buf pending;    /* not sent yet: the whole body, or less than a chunk of it */
     uint64_t staged_index; /* 0: nothing staged */
     uint64_t sent;
@@ -30,6 +31,7 @@ enum err backend_upload_begin(struct backend *b, struct shard_id shard, struct a
     u->account = account;
     u->reserve = size_hint == 0 ? b->cfg.upload_bytes_max + RESERVE_SLACK : size_hint + size_hint / 8 + RESERVE_SLACK;
     u->reserve = u->reserve > STAGE_BODY_BYTES_MAX ? STAGE_BODY_BYTES_MAX : u->reserve;
+    u->expected = size_hint < u->reserve ? size_hint : u->reserve;
     buf_init(&u->pending, 2 * BODY_INLINE_MAX);
     *out = u;
     return OK;
@@ -55,6 +57,7 @@ static enum err stage_begin(struct backend_upload *u, struct arena *arena)
     struct backend_reply reply;
     op.account = u->account.v;
     op.size = (uint32_t)u->reserve;
+    op.expected = (uint32_t)u->expected;
     enum err e = upload_call(u, METHOD_STAGE_BEGIN, &op.base, slice_str(""), arena, &reply);
     if (e == OK) {
         u->staged_index = ((const Pb__OpStageBeginResult *)(const void *)reply.message)->staged_index;

@@ -1,5 +1,5 @@
 /* OpStageBegin: reserves this entry's index for a body that will come in chunks. ERR_NOTFOUND, ERR_INVAL, ERR_LIMIT
- * (size; too many are open), ERR_QUOTA (it would not fit anyway). */
+ * (size; too many are open; what is expected does not fit into a budget now), ERR_QUOTA (it would not fit anyway). */
 #include "storage/apply/op.h"
 #include "storage/apply/staging.h"
 
@@ -15,6 +15,10 @@ static enum err check(const Pb__OpStageBegin *req, const struct plan *p)
     }
     if (req->size > STAGE_BODY_BYTES_MAX || p->account->row.uploads >= STAGE_ACCOUNT_UPLOADS_MAX ||
         p->shard->row.uploads >= STAGE_SHARD_UPLOADS_MAX) {
+        return ERR_LIMIT;
+    }
+    if (p->account->row.staged_bytes + req->expected > STAGE_ACCOUNT_BYTES_MAX ||
+        p->shard->row.staged_bytes + req->expected > STAGE_SHARD_BYTES_MAX) {
         return ERR_LIMIT;
     }
     return op_quota_check(p->account, 1, 0); /* the size is only an upper bound: what uses the body is measured */

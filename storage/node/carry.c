@@ -95,6 +95,7 @@ static enum err stage_begin(struct carrying *c, uint64_t account, uint64_t *out_
     struct buf op;
     begin.account = account;
     begin.size = c->due.body_bytes;
+    begin.expected = c->due.body_bytes; /* a try every second must not write what cannot be kept */
     buf_init(&op, OP_BYTES_MAX);
     buf_reset(&c->result);
     enum err e = pack(&begin.base, &op);

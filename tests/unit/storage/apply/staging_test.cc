@@ -27,11 +27,12 @@ class Staging : public ::testing::Test
         EXPECT_EQ("", s.check());
     }
 
-    Result begin(uint32_t size, uint64_t account = kAlice)
+    Result begin(uint32_t size, uint64_t account = kAlice, uint32_t expected = 0)
     {
         Pb__OpStageBegin op = PB__OP_STAGE_BEGIN__INIT;
         op.account = account;
         op.size = size;
+        op.expected = expected;
         return s.apply(METHOD_STAGE_BEGIN, &op.base, account);
     }
 
@@ -267,7 +268,9 @@ TEST_F(Staging, a_reservation_has_a_size_and_an_account_with_room)
 TEST_F(Staging, what_is_reserved_and_not_sent_takes_nobodys_room)
 {
     for (int i = 0; i < 40; i++) {
-        uint64_t at = reserve(STAGE_BODY_BYTES_MAX, 11 + i % 2);
+        Result r = begin(STAGE_BODY_BYTES_MAX, 11 + i % 2, i < 20 ? STAGE_BODY_BYTES_MAX : 0);
+        ASSERT_EQ(OK, r.status);
+        uint64_t at = UNPACK(Pb__OpStageBeginResult, pb__op_stage_begin_result, r)->staged_index;
         s.put_staged(at, std::string(kUnit, 'a'));
     }
     EXPECT_EQ(20u * kUnit, staged_bytes(kAlice));
@@ -328,12 +331,14 @@ TEST_F(Staging, an_account_and_a_shard_have_budgets)
             EXPECT_EQ(ERR_LIMIT, charge(at, 1)) << "the account's is used up";
             EXPECT_EQ(ERR_LIMIT, check_chunk(at, 0, 1, account)) << "known before it is logged";
             EXPECT_EQ(OK, charge(at, 0)) << "nothing more is nothing";
+            EXPECT_EQ(ERR_LIMIT, begin(10, account, 1).status) << "it would come for nothing";
             EXPECT_EQ(OK, abort_upload(at, account));
         }
     }
     uint64_t at = reserve(most);
     EXPECT_EQ(ERR_LIMIT, charge(at, 1)) << "the shard's is used up";
     EXPECT_EQ(ERR_LIMIT, check_chunk(at, 0, 1));
+    EXPECT_EQ(ERR_LIMIT, begin(10, kAlice, 1).status);
     EXPECT_EQ(OK, abort_upload(open.back().first, open.back().second));
     EXPECT_EQ(OK, charge(at, most));
     open.back() = {at, kAlice};
