@@ -12,6 +12,19 @@ constexpr uint32_t R = 3;
 constexpr uint64_t STAGED = 5; /* the reservation's index */
 const uint8_t PREFIX[5] = {0, 0, 0, R, 'S'};
 
+/* As a group applies a CHUNK entry (group_write.c). */
+enum err body_piece_apply(struct kv_txn *t, uint64_t index, const struct body_piece *p, uint32_t bytes, uint64_t now_ms,
+                          enum err *out_status)
+{
+    bool adds = false;
+    enum err e = body_piece_place(t, R, p, bytes, &adds, out_status);
+    if (e != OK) {
+        return e;
+    }
+    return adds ? body_piece_store(t, R, index, p, bytes)
+                : repl_body_kill(t, PREFIX, index, REPL_ORDINAL_PIECE, now_ms);
+}
+
 class Pieces : public Store
 {
   protected:
@@ -22,9 +35,8 @@ class Pieces : public Store
         const struct body_piece p = {staged, offset};
         EXPECT_EQ(write([&](struct kv_txn *t) {
                       enum err e = body_write(t, R, index, REPL_ORDINAL_PIECE, 0, slice_of(bytes));
-                      return e != OK
-                                 ? e
-                                 : body_piece_apply(t, R, index, &p, static_cast<uint32_t>(bytes.size()), 77, &status);
+                      return e != OK ? e
+                                     : body_piece_apply(t, index, &p, static_cast<uint32_t>(bytes.size()), 77, &status);
                   }),
                   OK);
         return status;
@@ -318,7 +330,7 @@ TEST_F(Pieces, ACorruptPieceRowIsReportedToWhoeverNeedsIt)
     const struct body_piece p = {STAGED, 200};
     EXPECT_EQ(get(50, 100, &s), ERR_CORRUPT);
     EXPECT_EQ(read([&](struct kv_txn *t) { return repl_body_bytes(t, PREFIX, STAGED, 0, &n); }), ERR_CORRUPT);
-    EXPECT_EQ(write([&](struct kv_txn *t) { return body_piece_apply(t, R, 20, &p, 5, 0, &status); }), ERR_CORRUPT);
+    EXPECT_EQ(write([&](struct kv_txn *t) { return body_piece_apply(t, 20, &p, 5, 0, &status); }), ERR_CORRUPT);
 }
 
 } // namespace
