@@ -3,15 +3,13 @@
 #ifndef REPLICATION_RAFT_DRIVER_INTERNAL_H
 #define REPLICATION_RAFT_DRIVER_INTERNAL_H
 
+#ifndef __cplusplus /* the library's header is C */
+
 #include <raft.h>
 
 #include "proto/base/bytes.h"
 #include "replication/message.h"
 #include "replication/raft_driver.h"
-
-#ifdef __cplusplus
-extern "C" {
-#endif
 
 #define RAFT_ADDRESS_BYTES_MAX (U64_DEC_BYTES_MAX + 1)
 #define RAFT_SUBMIT_ENTRIES_MAX 256 /* entries handed over in one event; more are several events */
@@ -39,8 +37,6 @@ size_t raft_address_put(char out[RAFT_ADDRESS_BYTES_MAX], uint64_t node);
 
 MUST_CHECK enum err raft_driver_step(struct raft_driver *d, struct raft_event *event, struct raft_driver_update *out);
 
-#ifdef __cplusplus
-}
-#endif
+#endif /* __cplusplus */
 
 #endif /* REPLICATION_RAFT_DRIVER_INTERNAL_H */

@@ -743,6 +743,52 @@ TEST_F(Peers, ASoleVoterThatHearsOfAHigherTermGoesOn)
     EXPECT_EQ(one(1, "restarted"), OK);
 }
 
+std::string append_of(uint64_t term, uint64_t index, uint64_t index_term, uint64_t entry_term)
+{
+    struct buf b;
+    struct repl_message m = message_to_1(REPL_MESSAGE_APPEND, term);
+    struct repl_entry e;
+    memset(&e, 0, sizeof(e));
+    e.head.term = entry_term;
+    e.head.type = REPL_ENTRY_COMMAND;
+    e.head.data = slice_make("other", 5);
+    m.index = index;
+    m.index_term = index_term;
+    buf_init(&b, 10000);
+    EXPECT_EQ(repl_message_put(&m, &b), OK);
+    EXPECT_EQ(repl_message_put_entry(&b, 0, &e), OK);
+    std::string s = string_of(buf_slice(&b));
+    buf_fini(&b);
+    return s;
+}
+
+/* After a start the library knows less of what is committed than the disk. */
+TEST_F(Peers, ALeaderThatContradictsWhatIsAppliedIsNotFollowed)
+{
+    log_entries_max = 8;
+    start();
+    for (int i = 0; i < 30; i++) {
+        ASSERT_EQ(one(1, "entry " + std::to_string(i)), OK);
+    }
+    run(500);
+    stop(1);
+    open(1);
+    struct volume_status st = status(1);
+    std::string before = state(1);
+    ASSERT_GT(st.log_first, 3u);
+    receive(1, append_of(st.term + 1, st.applied - 2, st.term, st.term + 1));
+    turn(1);
+    EXPECT_EQ(state(1), before);
+    run(1);
+    /* Terms below the snapshot's, from an index that is gone. */
+    receive(1, append_of(st.term + 2, st.log_first - 2, 1, 1));
+    turn(1);
+    EXPECT_EQ(state(1), before);
+    cut.clear();
+    run(5000);
+    ASSERT_EQ(one(leader(), "on"), OK);
+}
+
 TEST_F(Peers, MessagesForOthersAndGarbageAreDropped)
 {
     struct volume_stats before;
