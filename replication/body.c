@@ -69,7 +69,7 @@ static enum err read_chunk(struct slice key, struct slice row, uint64_t chunk_of
 }
 
 enum err body_range_read(struct kv_cursor *c, uint32_t replica, uint64_t index, uint16_t ordinal, uint64_t from,
-                           uint64_t to, struct buf *out)
+                         uint64_t to, struct buf *out)
 {
     uint32_t chunk = (uint32_t)(from / REPL_BODY_CHUNK_DATA);
     struct repl_key want = key_chunk(replica, index, ordinal, chunk);

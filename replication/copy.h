@@ -1,15 +1,15 @@
 /* Catch-up past the log: the state of a replica copied into an empty one, while the source goes on (ARCHITECTURE,
  * section 8, copy-then-patch).
  *
- * The receiver pulls: COPY_PULL says up to which batch it has everything durable, and how many more it takes. The source
- * answers with rows of bodies, pieces and state in key order (short reads between its turns), remembers which keys are
- * written behind its cursor (kv_spy), sends those again, and at last, with nothing under way, the few that remain
- * together with the index at which all of it is the state. What is lost is pulled again; a source that dies, or a record
- * of written keys that grows too long, ends the copy, and raft asks for another.
+ * The receiver pulls: COPY_PULL says up to which batch it has everything durable, and how many more it takes. The
+ * source answers with rows of bodies, pieces and state in key order (short reads between its turns), remembers which
+ * keys are written behind its cursor (kv_spy), sends those again, and at last, with nothing under way, the few that
+ * remain together with the index at which all of it is the state. What is lost is pulled again; a source that dies, or
+ * a record of written keys that grows too long, ends the copy, and raft asks for another.
  *
  * The receiver writes under a new replica number, which is garbage (row 0 'G') until the last batch: the commit that
- * holds it makes it the shard's replica and the old one garbage. raft then starts again from the disk. Garbage is deleted
- * in bounded steps.
+ * holds it makes it the shard's replica and the old one garbage. raft then starts again from the disk. Garbage is
+ * deleted in bounded steps.
  *
  * Rows: key bytes(2) flags(1) value bytes(4) key value, keys without the replica's number; flag 1: the row is gone. */
 #ifndef REPLICATION_COPY_H

@@ -5,8 +5,8 @@
 #include "replication/key.h"
 #include "replication/volume_run.h"
 
-#define WINDOW 6            /* batches asked for beyond what is durable */
-#define PATIENCE_MS 1500    /* without progress: pull again */
+#define WINDOW 6         /* batches asked for beyond what is durable */
+#define PATIENCE_MS 1500 /* without progress: pull again */
 #define GIVE_UP_MS 20000
 #define ROW_HEAD 7
 #define FLAG_GONE 1
@@ -179,7 +179,8 @@ size_t copy_in_bytes(const struct group *g)
 static enum err write_row(struct kv_txn *t, uint32_t replica, struct slice rest, struct slice value, bool gone)
 {
     uint8_t key[KV_KEY_BYTES_MAX];
-    if (rest.n == 0 || rest.n > sizeof(key) - 4 || (rest.p[0] != 'B' && rest.p[0] != 'P' && rest.p[0] != 'Q' && rest.p[0] != 'S')) {
+    if (rest.n == 0 || rest.n > sizeof(key) - 4 ||
+        (rest.p[0] != 'B' && rest.p[0] != 'P' && rest.p[0] != 'Q' && rest.p[0] != 'S')) {
         return ERR_CORRUPT;
     }
     put_be32(key, replica);

@@ -8,13 +8,13 @@
 
 #define BATCH_BYTES ((size_t)192 * 1024)
 #define BATCH_ROWS 4096
-#define BATCHES_OPEN 8      /* sent and not known to be durable */
+#define BATCHES_OPEN 8 /* sent and not known to be durable */
 #define DIRTY_KEYS_MAX 65536
 #define LAST_KEYS_MAX 128
-#define COPIES_MAX 2        /* of one group */
+#define COPIES_MAX 2 /* of one group */
 #define SILENCE_MS 30000
 #define ROW_HEAD 7
-#define KEY_SHIFT 4         /* keys travel without the replica's number */
+#define KEY_SHIFT 4 /* keys travel without the replica's number */
 #define FLAG_GONE 1
 
 /* A key that was written behind the cursor. */
@@ -27,7 +27,7 @@ struct dirty {
 
 /* A batch that may have to be sent again. */
 struct batch {
-    bool walk;            /* rows from `from` on; else the keys */
+    bool walk; /* rows from `from` on; else the keys */
     struct key_bytes {
         uint16_t n;
         uint8_t b[KV_KEY_BYTES_MAX];

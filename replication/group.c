@@ -334,10 +334,8 @@ static enum err start_driver(struct raft_driver *raft, struct group *g, struct k
 enum err group_start_raft(struct group *g, struct kv_txn *t, uint64_t now_ms, unsigned seed,
                           struct raft_driver_update *out)
 {
-    const struct raft_driver_config cfg = {.node = g->node,
-                                           .seed = seed,
-                                           .election_ms = g->limits.election_ms,
-                                           .heartbeat_ms = g->limits.heartbeat_ms};
+    const struct raft_driver_config cfg = {
+        .node = g->node, .seed = seed, .election_ms = g->limits.election_ms, .heartbeat_ms = g->limits.heartbeat_ms};
     struct raft_driver *raft;
     ASSERT(g->state == GROUP_DURABLE);
     enum err e = raft_driver_new(&cfg, &raft);

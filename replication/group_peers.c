@@ -50,7 +50,7 @@ void group_pending_cut(struct group *g, uint64_t from)
 
 enum err group_pending_add(struct group *g, const struct group_pending *p)
 {
-    uint64_t before = g->n_pending > 0 ? g->pending[g->n_pending - 1].entry.head.index
+    uint64_t before = g->n_pending > 0   ? g->pending[g->n_pending - 1].entry.head.index
                       : g->cut_from != 0 ? g->cut_from - 1
                                          : g->meta.log_last;
     ASSERT(p->entry.head.index == before + 1);
@@ -141,7 +141,7 @@ uint64_t group_target(const struct group *g)
     if (g->copy_in != NULL) {
         return g->meta.applied; /* what raft takes for committed is the copy's; the log here may be another one */
     }
-    uint64_t last = g->n_pending > 0 ? g->pending[g->n_pending - 1].entry.head.index
+    uint64_t last = g->n_pending > 0   ? g->pending[g->n_pending - 1].entry.head.index
                     : g->cut_from != 0 ? g->cut_from - 1
                                        : g->meta.log_last;
     uint64_t commit = raft_driver_commit_index(g->raft);

@@ -85,22 +85,22 @@ struct group {
     size_t n_pending;
     size_t pending_capacity;
     size_t pending_bytes;
-    uint64_t cut_from;   /* != 0: log rows from here on are to be cut off before the pending ones are written */
-    bool hard_state;     /* raft's term or vote is not durable */
-    struct buf late;     /* messages that wait for the commit: to(8) bytes(4) message */
-    struct buf change;   /* configuration that the open transaction applied, with its index */
+    uint64_t cut_from; /* != 0: log rows from here on are to be cut off before the pending ones are written */
+    bool hard_state;   /* raft's term or vote is not durable */
+    struct buf late;   /* messages that wait for the commit: to(8) bytes(4) message */
+    struct buf change; /* configuration that the open transaction applied, with its index */
     uint64_t change_index;
-    size_t written;      /* pending entries that the open transaction wrote, */
-    bool wrote_state;    /* and whether raft's term and vote are in it */
-    size_t applied_now;  /* entries that it applied */
-    size_t answers;      /* flights among them */
-    uint64_t retry_at_ms; /* after a failed transaction */
+    size_t written;          /* pending entries that the open transaction wrote, */
+    bool wrote_state;        /* and whether raft's term and vote are in it */
+    size_t applied_now;      /* entries that it applied */
+    size_t answers;          /* flights among them */
+    uint64_t retry_at_ms;    /* after a failed transaction */
     struct copy_in *copy_in; /* a copy that replaces this replica; NULL = none */
     struct list copies;      /* of this replica, for others (copy_out.c) */
-    bool was_alone;       /* when the transaction was written */
-    size_t taken;    /* the first ones, in the open transaction */
-    size_t appended; /* entries among them */
-    size_t slot;     /* first slot in the volume's array */
+    bool was_alone;          /* when the transaction was written */
+    size_t taken;            /* the first ones, in the open transaction */
+    size_t appended;         /* entries among them */
+    size_t slot;             /* first slot in the volume's array */
     bool applied_any;
     bool kills; /* an apply of the open transaction killed a body */
 
@@ -115,7 +115,7 @@ struct group {
     uint64_t leader;     /* node, 0 = unknown */
     uint64_t commit;
     uint64_t applied;
-    uint64_t alone;      /* the only server */
+    uint64_t alone; /* the only server */
 
     struct list active; /* in volume.active: has work for a transaction */
     struct list batch;  /* in the turn's batch */
@@ -144,8 +144,9 @@ static inline uint64_t group_leads_term(struct group *g)
     return __atomic_load_n(&g->leads_term, __ATOMIC_ACQUIRE);
 }
 
-/* Applies what recovery left to a sole voter to apply, at most `entries_max` entries and about `bytes_max`; when nothing
- * is left, raises the term and appends the barrier and *out_complete is true. A new replica's first rows otherwise. */
+/* Applies what recovery left to a sole voter to apply, at most `entries_max` entries and about `bytes_max`; when
+ * nothing is left, raises the term and appends the barrier and *out_complete is true. A new replica's first rows
+ * otherwise. */
 MUST_CHECK enum err group_start_write(struct group *g, struct kv_txn *t, size_t entries_max, size_t bytes_max,
                                       struct buf *scratch, bool *out_complete);
 void group_start_committed(struct group *g, bool complete);

@@ -10,10 +10,10 @@
 #include "replication/volume_run.h"
 
 #define SUBMIT_MAX 256
-#define UNCOMMITTED_MAX 1000              /* entries of a group; ARCHITECTURE, section 8 */
+#define UNCOMMITTED_MAX 1000 /* entries of a group; ARCHITECTURE, section 8 */
 #define FLIGHT_BYTES_MAX ((size_t)8 << 20)
 #define PENDING_BYTES_MAX ((size_t)6 << 20) /* more from peers is dropped: the disk does not follow */
-#define BURST_BYTES_MAX ((size_t)4 << 20) /* of one AppendEntries of the library, which counts entries only */
+#define BURST_BYTES_MAX ((size_t)4 << 20)   /* of one AppendEntries of the library, which counts entries only */
 #define LATE_HEAD_BYTES 12
 
 struct step {

@@ -122,7 +122,8 @@ static const struct kv_ops spy_ops = {
     .cursor_del = spy_cursor_del,
 };
 
-struct kv_txn *kv_spy_init(struct kv_spy *s, struct kv_txn *inner, void (*wrote)(void *ctx, struct slice key), void *ctx)
+struct kv_txn *kv_spy_init(struct kv_spy *s, struct kv_txn *inner, void (*wrote)(void *ctx, struct slice key),
+                           void *ctx)
 {
     s->txn.ops = &spy_ops;
     s->txn.kv = inner->kv;

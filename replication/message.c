@@ -144,7 +144,8 @@ static bool entry_is_sound(struct reader *r, uint64_t previous, size_t i, uint64
         data > REPL_ENTRY_BYTES_MAX || body > REPL_ENTRY_BYTES_MAX - data) {
         return false;
     }
-    if (type == REPL_ENTRY_CHANGE && (i != 0 || raft_configuration_decodes(slice_make(r->p, reader_left(r) < data ? 0 : data)) != OK)) {
+    if (type == REPL_ENTRY_CHANGE &&
+        (i != 0 || raft_configuration_decodes(slice_make(r->p, reader_left(r) < data ? 0 : data)) != OK)) {
         return false;
     }
     if (previous == 0 && i == 0 && type != REPL_ENTRY_CHANGE) {

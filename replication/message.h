@@ -68,7 +68,7 @@ struct repl_message {
     bool again;        /* COPY_PULL */
     bool last;         /* COPY_ROWS: index and configuration are set */
     struct slice rows; /* COPY_ROWS */
-    size_t n_entries;             /* APPEND: how many follow, read with repl_message_entry */
+    size_t n_entries;  /* APPEND: how many follow, read with repl_message_entry */
     struct slice entries;
 };
 

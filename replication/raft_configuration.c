@@ -45,8 +45,8 @@ static bool is_known(const struct raft_server_info *servers, size_t n, uint64_t 
     return false;
 }
 
-/* format(1) = 1, servers(8), then for each id(8), address NUL-terminated, role(1); padded with zeros to 8 bytes. What the
- * library would refuse is refused here, before it has half taken it. */
+/* format(1) = 1, servers(8), then for each id(8), address NUL-terminated, role(1); padded with zeros to 8 bytes. What
+ * the library would refuse is refused here, before it has half taken it. */
 enum err raft_configuration_get(struct slice configuration, struct raft_server_info out[RAFT_SERVERS_MAX],
                                 size_t *out_n)
 {

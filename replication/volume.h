@@ -8,8 +8,8 @@
  *
  * A group of one server takes the shortcut that append and apply share the transaction: only if leader, the only server
  * and no configuration change under way (asserted). raft is told after the commit, entries and persistence in one go,
- * and its commit index must equal what was applied (asserted). So a transaction that fails leaves raft as it was. Before
- * a sole voter starts, term + 1, no vote and a barrier entry of the new term are durable.
+ * and its commit index must equal what was applied (asserted). So a transaction that fails leaves raft as it was.
+ * Before a sole voter starts, term + 1, no vote and a barrier entry of the new term are durable.
  *
  * A group of several is stepped first: what peers sent, timeouts, proposals (replication/group_step.c). What raft wants
  * durable waits in memory for the turn's transaction, which also applies entries up to min(commit, durable). Messages
@@ -49,8 +49,8 @@ struct volume_config {
     uint64_t sole_bytes_max;
     unsigned election_ms;  /* 0: 2,000; the timeouts lie between it and its double */
     unsigned heartbeat_ms; /* 0: 300 */
-    /* Sends one message to a node: copied or dropped, never waited for; in order, bulk ones apart from the others. On the
-     * volume's thread. NULL: groups of one server only. */
+    /* Sends one message to a node: copied or dropped, never waited for; in order, bulk ones apart from the others. On
+     * the volume's thread. NULL: groups of one server only. */
     void (*send)(void *ctx, struct node_id to, bool bulk, struct slice message);
     void *send_ctx;
     /* Free bytes of the file system under the store, NULL for memory. */
@@ -58,7 +58,8 @@ struct volume_config {
     void *disk_ctx;
 };
 
-/* What a node sent: messages, each behind its length(4). The volume keeps it until release is called (on its thread). */
+/* What a node sent: messages, each behind its length(4). The volume keeps it until release is called (on its thread).
+ */
 struct repl_received {
     struct queue_node node;
     struct slice bytes;
@@ -76,16 +77,16 @@ struct proposal {
     bool grows;        /* refused with ERR_FULL above the watermark */
     struct slice data; /* must stay valid until done */
     struct slice body;
-    /* != 0: one chunk of a staged body: `body` is stored at staged_offset of body (staged_index, ordinal 0), by an entry
-     * of its own (deploy/docs/adr/0004); data is empty. Chunks of one body come in order. ERR_INVAL: a gap, an overlap,
-     * an index that no entry has yet. Writing the same again is fine (a retry). ERR_STALE: the body is dead. Whatever else
-     * the state machine says (repl_fsm.staged). */
+    /* != 0: one chunk of a staged body: `body` is stored at staged_offset of body (staged_index, ordinal 0), by an
+     * entry of its own (deploy/docs/adr/0004); data is empty. Chunks of one body come in order. ERR_INVAL: a gap, an
+     * overlap, an index that no entry has yet. Writing the same again is fine (a retry). ERR_STALE: the body is dead.
+     * Whatever else the state machine says (repl_fsm.staged). */
     uint64_t staged_index;
     uint64_t staged_offset;
     /* status OK: the entry is durable and applied, result is what apply produced (valid during the call). Otherwise it
      * was not logged (ERR_FULL, ERR_NOT_LEADER, ERR_OVERLOAD, ERR_LIMIT) or its fate is unknown (ERR_UNAVAILABLE: retry
-     * with the same request id; leadership was lost). Must not call into the volume but for volume_leads, volume_state_prefix and
-     * volume_stats; new proposals go through the next turn. */
+     * with the same request id; leadership was lost). Must not call into the volume but for volume_leads,
+     * volume_state_prefix and volume_stats; new proposals go through the next turn. */
     void (*done)(struct proposal *p, enum err status, struct slice result);
 };
 

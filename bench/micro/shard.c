@@ -193,7 +193,7 @@ void shard_write(struct shard *s, enum method m, const ProtobufCMessage *op, str
 
 void shard_turn(struct shard *s)
 {
-    (void)volume_turn(s->volume, s->n_writes > 0 ? &s->writes[0].p : NULL);
+    (void)volume_turn(s->volume, s->n_writes > 0 ? &s->writes[0].p : NULL, NULL);
     size_t n_events;
     (void)storage_fsm_events(s->fsm, &n_events);
     for (uint32_t i = 0; i < s->n_writes; i++) {

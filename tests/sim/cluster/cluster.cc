@@ -26,8 +26,8 @@ World::World(uint64_t seed, const Options &o) : options(o), facts(o.shards), upl
     }
     for (unsigned i = 0; i < o.nodes; i++) {
         nodes.push_back(std::make_unique<Node>(this, i + 1, seed * 31 + i, i == 0));
-        nodes[i]->drift_permille = static_cast<int>(below(static_cast<uint64_t>(20 * o.drift_percent + 1))) -
-                                   10 * o.drift_percent;
+        nodes[i]->drift_permille =
+            static_cast<int>(below(static_cast<uint64_t>(20 * o.drift_percent + 1))) - 10 * o.drift_percent;
         nodes[i]->start();
     }
 }
@@ -302,9 +302,9 @@ void World::step_ms(uint64_t ms)
         }
         deliver();
         for (auto &n : nodes) {
-            n->clock.mono_ms += 1 + (below(1000) < static_cast<uint64_t>(std::abs(n->drift_permille))
-                                         ? (n->drift_permille > 0 ? 1 : -1)
-                                         : 0);
+            n->clock.mono_ms +=
+                1 + (below(1000) < static_cast<uint64_t>(std::abs(n->drift_permille)) ? (n->drift_permille > 0 ? 1 : -1)
+                                                                                      : 0);
             n->clock.wall_ms++;
             if (n->alive() && kv_mem_crashed(n->kv)) {
                 n->stop();
@@ -457,7 +457,8 @@ void World::end()
         step_ms(100);
     }
     ASSERT_FALSE(testing::Test::HasFailure());
-    ASSERT_TRUE(agree(&why)) << "no agreement " << (now_ - from) << " ms after the faults stopped: " << why << standing();
+    ASSERT_TRUE(agree(&why)) << "no agreement " << (now_ - from) << " ms after the faults stopped: " << why
+                             << standing();
     compare_states();
     for (auto &n : nodes) {
         n->check_rows();

@@ -276,7 +276,8 @@ TEST_F(KvPages, WhatItFindsNothingWrongWithCanBeWalked)
             set(offset, whole[offset]);
         }
     }
-    EXPECT_GT(found_something, rounds / 10); /* about a fifth; what LMDB leaves in unused bytes is not always the same */
+    EXPECT_GT(found_something,
+              rounds / 10); /* about a fifth; what LMDB leaves in unused bytes is not always the same */
 }
 
 } // namespace
