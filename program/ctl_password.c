@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,30 +24,44 @@ static enum err line_read(char *line, size_t n, size_t *out_n)
     return *out_n == 0 || *out_n > PASSWORD_BYTES_MAX ? ERR_INVAL : OK;
 }
 
+/* Waits for a line with the signals of `mask` let in, and only here: one that came just before the read would otherwise
+ * leave it waiting. */
+static enum err line_wait(char *line, size_t n, size_t *out_n, const sigset_t *mask)
+{
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    return ppoll(&in, 1, NULL, mask) < 0 ? ERR_CLOSED : line_read(line, n, out_n);
+}
+
 /* As line_read, without echo. A signal ends it, but not before the terminal echoes again. */
 static enum err quiet_read(const char *prompt, char *line, size_t n, size_t *out_n)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGTSTP};
     struct sigaction before[sizeof(signals) / sizeof(signals[0])];
-    struct sigaction catch = {.sa_handler = on_signal}; /* no SA_RESTART: the read ends */
+    struct sigaction catch = {.sa_handler = on_signal};
     struct termios old;
+    sigset_t held;
+    sigset_t mask;
     if (tcgetattr(STDIN_FILENO, &old) != 0) {
         return ERR_IO;
     }
     struct termios quiet = old;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
     sigemptyset(&catch.sa_mask);
+    sigemptyset(&held);
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        sigaddset(&held, signals[i]);
         sigaction(signals[i], &catch, &before[i]);
     }
+    sigprocmask(SIG_BLOCK, &held, &mask);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
     fputs(prompt, stderr);
-    enum err e = line_read(line, n, out_n);
+    enum err e = line_wait(line, n, out_n, &mask);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
     fputc('\n', stderr);
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
         sigaction(signals[i], &before[i], NULL);
     }
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     if (interrupted != 0) {
         raise(interrupted);
         return ERR_CLOSED;
