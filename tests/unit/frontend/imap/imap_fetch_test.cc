@@ -81,7 +81,14 @@ TEST_F(ImapFetch, OnlyWhatIsAskedForIsRead)
     ASSERT_TRUE(items("(FLAGS MODSEQ)"));
     EXPECT_EQ(FETCH_COL_FLAGS | FETCH_COL_MODSEQ, f.columns);
     ASSERT_TRUE(items("(BODY.PEEK[])"));
+    EXPECT_EQ(FETCH_COL_SIZE | FETCH_COL_CONTENT, f.columns);
+    ASSERT_TRUE(items("(BODY.PEEK[]<0.100>)"));
     EXPECT_EQ(FETCH_COL_SIZE, f.columns);
+    ASSERT_TRUE(items("(BODY.PEEK[HEADER.FIELDS (SUBJECT to)])"));
+    EXPECT_EQ(FETCH_COL_HEADERS, f.columns);
+    ASSERT_TRUE(items("(BODY.PEEK[HEADER.FIELDS (SUBJECT X-Own)])"));
+    EXPECT_EQ(FETCH_COL_RECORD, f.columns);
+    ASSERT_TRUE(items("(BODY.PEEK[])"));
     EXPECT_TRUE(f.content);
     EXPECT_FALSE(f.sets_seen);
     ASSERT_TRUE(items("RFC822"));
