@@ -232,7 +232,7 @@ enum err repl_message_get(struct slice bytes, struct repl_message *out)
     m.to.v = reader_le64(&r);
     m.term = reader_le64(&r);
     if (r.failed || type < REPL_MESSAGE_APPEND || type > REPL_MESSAGE_COPY_ROWS || m.from.v == 0 || m.to.v == 0 ||
-        m.term > UINT64_MAX / 2 || (m.term == 0 && type < REPL_MESSAGE_COPY_PULL)) {
+        m.term > REPL_MESSAGE_NUMBER_MAX || (m.term == 0 && type < REPL_MESSAGE_COPY_PULL)) {
         return ERR_CORRUPT;
     }
     m.type = (enum repl_message_type)type;
@@ -242,7 +242,7 @@ enum err repl_message_get(struct slice bytes, struct repl_message *out)
     m.again = (flags & FLAG_AGAIN) != 0;
     m.last = (flags & FLAG_LAST) != 0;
     enum err e = get_fields(&r, &m);
-    if (e != OK || r.failed || reader_left(&r) > 0 || m.index > UINT64_MAX / 2 - REPL_MESSAGE_ENTRIES_MAX) {
+    if (e != OK || r.failed || reader_left(&r) > 0 || m.index > REPL_MESSAGE_NUMBER_MAX) {
         return ERR_CORRUPT;
     }
     *out = m;

@@ -27,6 +27,9 @@ extern "C" {
 #define REPL_MESSAGE_ENTRIES_MAX 256
 /* An AppendEntries is cut when it has this much; a single entry may be larger by its headers. */
 #define REPL_MESSAGE_BYTES_MAX (REPL_ENTRY_BYTES_MAX + 1024)
+/* A peer says no higher term or index: half of what a meta row holds (log.c), so that nothing it says, and no number of
+ * elections and entries after it, makes a row that cannot be read again. */
+#define REPL_MESSAGE_NUMBER_MAX (UINT64_MAX / 4)
 
 enum repl_message_type {
     REPL_MESSAGE_APPEND = 1,

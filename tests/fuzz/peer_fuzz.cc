@@ -219,7 +219,7 @@ class Node
         Node *n = static_cast<Node *>(ctx);
         repl_message m;
         if (repl_message_get(bytes, &m) != OK) {
-            must(get_le64(bytes.p + 24) > UINT64_MAX / 2); /* a peer drove the term to its end; else it decodes */
+            must(get_le64(bytes.p + 24) > REPL_MESSAGE_NUMBER_MAX); /* a peer drove the term to its end; else it decodes */
             return;
         }
         m.configuration = slice_make(nullptr, 0);
@@ -363,7 +363,7 @@ uint64_t number(Bytes *in, uint64_t near)
         int64_t d = static_cast<int64_t>(b % 16) - 8;
         return d < 0 && static_cast<uint64_t>(-d) > near ? 0 : near + static_cast<uint64_t>(d);
     }
-    static const uint64_t odd[] = {0, 1, UINT32_MAX, UINT64_MAX / 2, UINT64_MAX - 1, UINT64_MAX};
+    static const uint64_t odd[] = {0, 1, UINT32_MAX, REPL_MESSAGE_NUMBER_MAX, UINT64_MAX / 2, UINT64_MAX};
     return odd[b - 250];
 }
 

@@ -310,12 +310,14 @@ TEST(ReplMessage, EntriesAreBoundedInNumberAndSize)
 TEST(ReplMessage, NumbersThatWouldWrapAreRefused)
 {
     struct repl_message m = message(REPL_MESSAGE_APPEND_RESULT);
-    m.index = UINT64_MAX / 2 - REPL_MESSAGE_ENTRIES_MAX;
+    m.index = REPL_MESSAGE_NUMBER_MAX;
     EXPECT_EQ(decode(encode(m)), OK);
     m.index++;
     EXPECT_EQ(decode(encode(m)), ERR_CORRUPT);
     m.index = 0;
-    m.term = UINT64_MAX / 2 + 1;
+    m.term = REPL_MESSAGE_NUMBER_MAX;
+    EXPECT_EQ(decode(encode(m)), OK);
+    m.term++;
     EXPECT_EQ(decode(encode(m)), ERR_CORRUPT);
 }
 
