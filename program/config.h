@@ -37,6 +37,17 @@ struct config {
     const char *storage_listen;
     const char *storage_publish;
     const char *storage_admin;
+    /* cluster */
+    const char *cluster_start;
+    const char *cluster_seeds;
+    const char *cluster_peer_listen;
+    const char *cluster_peer_address;
+    const char *cluster_rpc_address;
+    const char *cluster_events_address;
+    const char *cluster_certificate;
+    const char *cluster_key;
+    const char *cluster_node_ca;
+    const char *cluster_frontend_ca;
     /* frontend */
     const char *frontend_storage;
     const char *frontend_events;

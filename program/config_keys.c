@@ -68,8 +68,34 @@ const struct config_key config_keys[] = {
         "HTTP of a storage node of its own (role storage): /metrics, /healthz, /readyz, e.g. 127.0.0.1:2081. Empty: "
         "off."),
 
-    STR("frontend.storage", frontend_storage, "tcp://127.0.0.1:2100", "RPC address of a storage node (role frontend)."),
-    STR("frontend.events", frontend_events, "tcp://127.0.0.1:2101", "Its address for change hints (role frontend)."),
+    ENUM("cluster.start", cluster_start, "found", "found|wait",
+         "What an empty data directory becomes. found: a cluster of its own, which others may join. wait: nothing, "
+         "until "
+         "`pillarbox ctl cluster init` makes it the first node of a cluster, or `pillarbox ctl node add` lets it join "
+         "the one that cluster.seeds names."),
+    STR("cluster.seeds", cluster_seeds, "",
+        "RPC addresses of nodes of the cluster that a waiting node asks, separated by commas."),
+    STR("cluster.peer_listen", cluster_peer_listen, "",
+        "Where other storage nodes reach this one for replication, e.g. tcp://127.0.0.1:2102. Empty: it stays alone."),
+    STR("cluster.peer_address", cluster_peer_address, "",
+        "The same as the others should dial it; names the node to `ctl node add`. Empty: cluster.peer_listen."),
+    STR("cluster.rpc_address", cluster_rpc_address, "",
+        "This node's RPC as frontends and nodes should dial it. Empty: the first of storage.listen."),
+    STR("cluster.events_address", cluster_events_address, "",
+        "Its change hints as frontends should dial them. Empty: storage.publish."),
+    STR("cluster.certificate", cluster_certificate, "",
+        "PEM chain of this process, shown to storage nodes and frontends (mutual TLS). Empty: tcp without TLS, for "
+        "loopback only."),
+    STR("cluster.key", cluster_key, "", "Its private key."),
+    STR("cluster.node_ca", cluster_node_ca, "", "CA of storage nodes: who may replicate, and who is believed."),
+    STR("cluster.frontend_ca", cluster_frontend_ca, "",
+        "CA of frontends: who may call this node besides storage nodes (storage role)."),
+
+    STR("frontend.storage", frontend_storage, "tcp://127.0.0.1:2100",
+        "RPC addresses of storage nodes, separated by commas; the nodes name the others of their cluster (role "
+        "frontend)."),
+    STR("frontend.events", frontend_events, "tcp://127.0.0.1:2101",
+        "Address for change hints of a storage node that knows none of its own (role frontend)."),
     NUM("frontend.threads", frontend_threads, "0", 0, 256, "Event loops, one a thread; 0 = one a CPU."),
     ENUM("frontend.io_backend", io_backend, "auto", "auto|io_uring|epoll",
          "auto takes io_uring where the kernel and the container's seccomp profile allow it, else epoll; io_uring "
