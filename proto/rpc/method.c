@@ -9,6 +9,8 @@
 #define REPLY_NONE NULL
 #define REPLY_OpDirAccountAddResult &pb__op_dir_account_add_result__descriptor
 #define REPLY_OpDirAccountAddManyResult &pb__op_dir_account_add_many_result__descriptor
+#define REPLY_OpNodeSetResult &pb__op_node_set_result__descriptor
+#define REPLY_OpNodeClaimResult &pb__op_node_claim_result__descriptor
 #define REPLY_OpMailboxCreateResult &pb__op_mailbox_create_result__descriptor
 #define REPLY_OpRecentClaimResult &pb__op_recent_claim_result__descriptor
 #define REPLY_OpDeliverResult &pb__op_deliver_result__descriptor

@@ -4,6 +4,7 @@
 #include "storage/apply/staging.h"
 #include "storage/check/check_run.h"
 #include "storage/directory/directory.h"
+#include "storage/directory/nodes.h"
 
 #define BODY_READ_BYTES (64 * 1024)
 
@@ -149,6 +150,8 @@ static enum err purge_row(void *ctx, const struct key *prefix, struct slice rest
 
 /* --- the directory --- */
 
+#define NODES_ARENA_BYTES (4 * 1024 * 1024)
+
 struct directory_walk {
     struct check_run *run;
     struct dir_config config;
@@ -195,6 +198,30 @@ static enum err alias_row(void *ctx, const struct key *prefix, struct slice rest
     return e;
 }
 
+static enum err check_nodes(struct check_run *r)
+{
+    struct key k;
+    struct arena arena;
+    struct dir_nodes nodes;
+    arena_init(&arena, NODES_ARENA_BYTES);
+    enum err e = dir_nodes_get(&r->store, &arena, &nodes);
+    dir_key(&k, &r->store, DIRECTORY_NODES);
+    if (e == ERR_CORRUPT) {
+        check_report(r, &k, "a row of the node table cannot be read");
+        nodes.n = 0;
+        e = OK;
+    } else if (e == OK && dir_nodes_live(&nodes) > DIR_NODES_LIVE_MAX) {
+        check_report(r, &k, "too many nodes");
+    }
+    for (size_t i = 0; e == OK && i < nodes.n; i++) {
+        if (!nodes.rows[i]->removed && dir_nodes_find_peer(&nodes, nodes.rows[i]->peer) != nodes.rows[i]) {
+            check_report(r, &k, "two nodes with one peer address");
+        }
+    }
+    arena_fini(&arena);
+    return e;
+}
+
 static enum err check_directory(struct check_run *r)
 {
     struct key k;
@@ -217,7 +244,7 @@ static enum err check_directory(struct check_run *r)
         dir_key(&k, &r->store, DIRECTORY_CONFIG);
         check_report(r, &k, "the counts of accounts by shard are wrong");
     }
-    return e;
+    return e == OK ? check_nodes(r) : e;
 }
 
 enum err check_shard_rows(struct check_run *r)

@@ -5,6 +5,7 @@
  *   'd' domain                   le32 version
  *   'l' domain 0 local 0 seq(1)  one alias target, as written
  *   'n' domain 0 local           le64 account, le32 shard
+ *   'o' node(8)                  the cluster's nodes (storage/directory/nodes.h)
  *
  * An address with an empty local part ("@example.test") names the domain's catch-all: aliases only. */
 #ifndef STORAGE_DIRECTORY_DIRECTORY_H
@@ -28,6 +29,7 @@ enum directory_table {
     DIRECTORY_DOMAINS = 'd',
     DIRECTORY_ALIASES = 'l',
     DIRECTORY_NAMES = 'n',
+    DIRECTORY_NODES = 'o',
 };
 
 struct dir_name {

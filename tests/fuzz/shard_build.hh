@@ -433,6 +433,13 @@ class Shard
         al.targets = targets;
         al.n_targets = 2;
         make(METHOD_ALIAS_SET, 0, &al.base);
+        Pb__OpNodeSet node = PB__OP_NODE_SET__INIT;
+        node.node = 1;
+        node.peer = const_cast<char *>("tcp://a:1");
+        make(METHOD_NODE_SET, 0, &node.base);
+        node.node = 0;
+        node.peer = const_cast<char *>("tcp://b:1");
+        make(METHOD_NODE_SET, 0, &node.base);
     }
 };
 

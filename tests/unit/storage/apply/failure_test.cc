@@ -84,6 +84,11 @@ void set_up_directory(Shard &s)
     old.targets = &a.name;
     old.n_targets = 1;
     ASSERT_EQ(OK, s.apply(METHOD_ALIAS_SET, &old.base, 0).status);
+    Pb__OpNodeSet node = PB__OP_NODE_SET__INIT;
+    for (const char *peer : {"tcp://n2:1", "tcp://n3:1"}) {
+        node.peer = const_cast<char *>(peer);
+        ASSERT_EQ(OK, s.apply(METHOD_NODE_SET, &node.base, 0).status);
+    }
 }
 
 /* The entry's head and body, the same for every replica and attempt. */
@@ -432,6 +437,20 @@ std::vector<Entry> directory_entries()
     al.n_targets = 0;
     al.remove = true;
     e.push_back({METHOD_ALIAS_SET, pack(al), 0, ""});
+    Pb__OpNodeSet node = PB__OP_NODE_SET__INIT;
+    node.peer = const_cast<char *>("tcp://n4:1");
+    e.push_back({METHOD_NODE_SET, pack(node), 0, ""});
+    node.node = 1;
+    e.push_back({METHOD_NODE_SET, pack(node), 0, ""});
+    node.node = 0;
+    node.replace = true;
+    node.peer = const_cast<char *>("tcp://n2:1");
+    e.push_back({METHOD_NODE_SET, pack(node), 0, ""});
+    Pb__OpNodeClaim claim = PB__OP_NODE_CLAIM__INIT;
+    static std::string token(16, 't');
+    claim.peer = const_cast<char *>("tcp://n3:1");
+    claim.token = bin(token);
+    e.push_back({METHOD_NODE_CLAIM, pack(claim), 0, ""});
     return e;
 }
 
