@@ -1,10 +1,50 @@
-/* ReadMap: which node leads each shard. */
+/* ReadMap: the cluster as this node sees it: who leads each shard, in which term, and the node table of its own replica
+ * of the directory. */
+#include "storage/directory/nodes.h"
 #include "storage/method/method.h"
 #include "storage/method/node_info.h"
+
+static enum err fill_shards(struct read_context *rc, Pb__ReadMapResult *answer)
+{
+    size_t n = (size_t)answer->shards + 1;
+    answer->leaders = arena_calloc(rc->arena, n, sizeof(*answer->leaders));
+    answer->terms = arena_calloc(rc->arena, n, sizeof(*answer->terms));
+    if (answer->leaders == NULL || answer->terms == NULL) {
+        return ERR_NOMEM;
+    }
+    answer->n_leaders = n;
+    answer->n_terms = n;
+    for (uint32_t i = 0; i < n; i++) {
+        struct shard_id shard = {i};
+        struct node_shard_info info = {0};
+        rc->node->shard(rc->node->ctx, shard, &info);
+        answer->terms[i] = info.term;
+        answer->leaders[i] = rc->node->leader(rc->node->ctx, shard).v;
+    }
+    return OK;
+}
+
+static enum err fill_nodes(struct read_context *rc, struct dir_nodes *nodes, Pb__ReadMapResult *answer)
+{
+    struct node_shard_info info = {0};
+    struct store s = method_store(rc);
+    rc->node->shard(rc->node->ctx, (struct shard_id){0}, &info);
+    if (!info.here) {
+        return OK;
+    }
+    memcpy(s.prefix, info.prefix, sizeof(s.prefix));
+    enum err e = dir_nodes_get(&s, rc->arena, nodes);
+    if (e == OK) {
+        answer->nodes = nodes->rows;
+        answer->n_nodes = nodes->n;
+    }
+    return e;
+}
 
 static enum err run(struct read_context *rc, const ProtobufCMessage *request, struct buf *meta, struct buf *attach)
 {
     struct node_facts facts;
+    struct dir_nodes nodes;
     Pb__ReadMapResult answer = PB__READ_MAP_RESULT__INIT;
     (void)request;
     (void)attach;
@@ -13,21 +53,18 @@ static enum err run(struct read_context *rc, const ProtobufCMessage *request, st
     }
     rc->node->facts(rc->node->ctx, &facts);
     answer.shards = facts.shards;
-    answer.n_leaders = (size_t)facts.shards + 1;
-    answer.leaders = arena_calloc(rc->arena, answer.n_leaders, sizeof(*answer.leaders));
-    if (answer.leaders == NULL) {
-        return ERR_NOMEM;
-    }
-    for (uint32_t i = 0; i <= facts.shards; i++) {
-        struct shard_id shard = {i};
-        answer.leaders[i] = rc->node->leader(rc->node->ctx, shard).v;
-    }
+    answer.node = facts.id.v;
     answer.cluster_id = pb_bytes(slice_make(facts.cluster_id.b, sizeof(facts.cluster_id.b)));
-    return pb_pack(&answer.base, meta);
+    enum err e = fill_shards(rc, &answer);
+    if (e == OK) {
+        e = fill_nodes(rc, &nodes, &answer);
+    }
+    return e == OK ? pb_pack(&answer.base, meta) : e;
 }
 
 STORAGE_METHOD(map) = {
     .method = METHOD_MAP,
+    .local = true,
     .request = &pb__read_map__descriptor,
     .run = run,
 };

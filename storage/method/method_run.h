@@ -37,6 +37,7 @@ struct read_context {
 
 struct storage_method {
     enum method method;
+    bool local; /* about the node: answered whether or not it leads the shard */
     const ProtobufCMessageDescriptor *request;
     /* May be NULL. Looks at the packed request before it is unpacked (nesting). */
     enum err (*check)(struct slice packed);
@@ -46,6 +47,8 @@ struct storage_method {
 
 #define STORAGE_METHOD(n) const struct storage_method storage_method_##n
 
+/* False also for a number that no method has. */
+bool storage_method_local(unsigned method);
 /* Decodes, runs, encodes. */
 MUST_CHECK enum err storage_method_run(struct read_context *rc, unsigned method, struct slice req_meta,
                                        struct buf *meta, struct buf *attach);

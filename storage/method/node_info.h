@@ -12,7 +12,7 @@ extern "C" {
 
 struct node_shard_info {
     bool leads;
-    uint64_t term;
+    uint64_t term; /* the latest that this node has seen, whoever leads; 0 = no replica here */
     uint64_t applied;
     uint64_t last_index;
     uint8_t prefix[5]; /* of its state, to count accounts and messages */

@@ -99,6 +99,7 @@ static enum err run(struct read_context *rc, const ProtobufCMessage *request, st
 
 STORAGE_METHOD(status) = {
     .method = METHOD_STATUS,
+    .local = true,
     .request = &pb__read_status__descriptor,
     .run = run,
 };

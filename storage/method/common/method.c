@@ -10,6 +10,12 @@ static const struct storage_method *find(unsigned method)
     return NULL;
 }
 
+bool storage_method_local(unsigned method)
+{
+    const struct storage_method *m = find(method);
+    return m != NULL && m->local;
+}
+
 enum err storage_method_run(struct read_context *rc, unsigned method, struct slice req_meta, struct buf *meta,
                             struct buf *attach)
 {

@@ -446,6 +446,52 @@ TEST_F(Methods, status_and_map_tell_what_the_node_says)
     ASSERT_EQ(3u, map->n_leaders);
     EXPECT_EQ(9u, map->leaders[1]);
     EXPECT_EQ(0u, map->leaders[2]);
+    EXPECT_EQ(0u, map->n_nodes) << "no replica of the directory";
+}
+
+TEST(Map, names_who_answers_the_terms_and_the_nodes)
+{
+    Shard directory{0};
+    Pb__OpNodeSet set = PB__OP_NODE_SET__INIT;
+    set.peer = const_cast<char *>("tcp://b:1");
+    set.rpc = const_cast<char *>("tcp://b:2");
+    ASSERT_EQ(OK, directory.apply(METHOD_NODE_SET, &set.base, 0).status);
+    struct node_info info;
+    info.ctx = &directory;
+    info.facts = [](void *, struct node_facts *f) {
+        memset(f, 0, sizeof(*f));
+        f->id.v = 5;
+        f->shards = 1;
+    };
+    info.shard = [](void *ctx, struct shard_id shard, struct node_shard_info *i) {
+        memset(i, 0, sizeof(*i));
+        i->term = 7 + shard.v;
+        i->here = true;
+        memcpy(i->prefix, static_cast<Shard *>(ctx)->prefix, 5);
+        i->prefix[3] = static_cast<uint8_t>(i->prefix[3] + shard.v);
+    };
+    info.leader = [](void *, struct shard_id) { return node_id{2}; };
+    directory.node = &info;
+    Pb__ReadMap m = PB__READ_MAP__INIT;
+    Result r = directory.read(METHOD_MAP, &m.base);
+    ASSERT_EQ(OK, r.status);
+    auto map = UNPACK(Pb__ReadMapResult, pb__read_map_result, r);
+    EXPECT_EQ(5u, map->node);
+    ASSERT_EQ(2u, map->n_terms);
+    EXPECT_EQ(7u, map->terms[0]);
+    EXPECT_EQ(8u, map->terms[1]);
+    ASSERT_EQ(1u, map->n_nodes);
+    EXPECT_EQ(2u, map->nodes[0]->node);
+    EXPECT_STREQ("tcp://b:1", map->nodes[0]->peer);
+    EXPECT_STREQ("tcp://b:2", map->nodes[0]->rpc);
+    EXPECT_EQ(0u, map->nodes[0]->claim.len);
+}
+
+TEST(Map, and_status_are_about_the_node_all_others_about_a_shard)
+{
+    for (unsigned n = 0; n <= METHOD_MAX + 1; n++) {
+        EXPECT_EQ(n == METHOD_MAP || n == METHOD_STATUS, storage_method_local(n)) << n;
+    }
 }
 
 } // namespace
