@@ -4,6 +4,7 @@
 #include "replication/key.h"
 #include "replication/log.h"
 #include "replication/volume.h"
+#include "replication/volume_owner.h"
 
 /* What is known of the replica whose rows the walk is in. Rows come in key order: B, C, L, M, P, Q, S, T. */
 struct replica_walk {
@@ -230,6 +231,13 @@ static enum err begin_replica(struct walk *w, uint32_t number, struct slice key)
 static enum err check_volume_row(struct walk *w, struct slice key, struct slice row)
 {
     uint8_t prefix[5];
+    struct volume_owner owner;
+    if (key.p[4] == 'I') {
+        if (key.n != KEY_HEAD_BYTES || volume_owner_decode(row, &owner) != OK) {
+            problem(w, "volume row: whose the volume is cannot be read", key);
+        }
+        return OK;
+    }
     if (key.p[4] == 'V' || key.p[4] == 'G') {
         return OK; /* volume_open verifies it; a replica to be deleted needs no rows */
     }

@@ -2,6 +2,7 @@
  * numbers are big-endian, so memory order is numeric order. Number 0 is the volume's own:
  *
  *   0 'G' replica(4)                          a replica whose rows are to be deleted
+ *   0 'I'                                     whose the volume is: cluster, node (replication/volume_owner.h)
  *   0 'V'                                     volume row: format version, next replica number
  *   0 'R' shard(4)                            replica number of the shard
  *   n 'B' index(8) ordinal(2) chunk(4)        body chunk
