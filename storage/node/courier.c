@@ -174,6 +174,7 @@ static void *courier_run(void *arg)
         pass(c, &mine);
         answer_all(&mine); /* delivered, or put off to a later tick: either way the commit stands */
         if (tick && !stop) {
+            upkeep_tick(c->node);
             housekeep(c);
             tick_ms = clock_mono_ms(c->node->clock) + TICK_MS;
         }

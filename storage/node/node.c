@@ -5,20 +5,14 @@
 #include "proto/base/log.h"
 #include "proto/base/mem.h"
 #include "proto/base/metrics.h"
-#include "storage/kv/kv_lmdb.h"
 #include "storage/mailbox/read_cache.h"
 #include "storage/method/pop3_locks.h"
 #include "storage/node/courier.h"
 #include "storage/node/node_internal.h"
+#include "storage/node/node_table.h"
 
 #define CACHE_BYTES ((size_t)64 * 1024 * 1024)
 #define URLS_MAX 16
-/* What a node that was away may still catch up with (ARCHITECTURE, section 8). */
-#define LOG_ENTRIES 100000
-#define LOG_BYTES ((uint64_t)512 << 20)
-/* A sole voter's log serves nobody; it only delays the deletion of dead bodies. */
-#define SOLE_LOG_ENTRIES 256
-#define SOLE_LOG_BYTES ((uint64_t)4 << 20)
 METRIC_COUNTER_L(metric_reads, "pillarbox_rpc_requests_total", "RPC requests received", "kind=\"read\"");
 METRIC_COUNTER_L(metric_writes, "pillarbox_rpc_requests_total", "RPC requests received", "kind=\"write\"");
 
@@ -55,6 +49,14 @@ static void shard_committed(void *ctx)
     s->inner.committed(s->inner.ctx);
     list_remove(&s->dirty);
     list_push_back(&s->node->dirty, &s->dirty);
+    s->node->directory_changed = s->node->directory_changed || s->id.v == 0;
+}
+
+static void shard_moved(void *ctx, const uint8_t prefix[5])
+{
+    struct node_shard *s = ctx;
+    storage_fsm_set_prefix(s->fsm, prefix);
+    s->node->directory_changed = s->node->directory_changed || s->id.v == 0;
 }
 
 static void shard_aborted(void *ctx)
@@ -73,8 +75,12 @@ static enum err shard_open(struct node *n, uint32_t number, uint64_t dedupe_ms)
 {
     struct node_shard *s = &n->shards[number];
     struct storage_fsm_config cfg = {.shard = {number}, .dedupe_ms = dedupe_ms};
-    struct repl_fsm fsm = {
-        .ctx = s, .apply = shard_apply, .committed = shard_committed, .aborted = shard_aborted, .staged = shard_staged};
+    struct repl_fsm fsm = {.ctx = s,
+                           .apply = shard_apply,
+                           .committed = shard_committed,
+                           .aborted = shard_aborted,
+                           .staged = shard_staged,
+                           .moved = shard_moved};
     s->node = n;
     s->id.v = number;
     list_init(&s->dirty);
@@ -83,7 +89,8 @@ static enum err shard_open(struct node *n, uint32_t number, uint64_t dedupe_ms)
         return e;
     }
     storage_fsm_bind(s->fsm, &s->inner);
-    e = volume_replica_open(n->volume, s->id, n->identity.node, &fsm);
+    e = n->identity.node.v == 1 ? volume_replica_open(n->volume, s->id, n->identity.node, &fsm)
+                                : volume_replica_join(n->volume, s->id, n->identity.node, &fsm);
     uint8_t prefix[5];
     if (e == OK) {
         e = volume_state_prefix(n->volume, s->id, prefix);
@@ -94,11 +101,11 @@ static enum err shard_open(struct node *n, uint32_t number, uint64_t dedupe_ms)
     return e;
 }
 
-static enum err shards_open(struct node *n, const struct node_config *cfg)
+static enum err shards_open(struct node *n, const struct node_config *cfg, struct buf *why)
 {
     n->n_shards = n->identity.shards + 1;
     n->shards = mem_calloc(n->n_shards, sizeof(*n->shards));
-    enum err e = n->shards == NULL ? ERR_NOMEM : OK;
+    enum err e = n->shards == NULL ? ERR_NOMEM : node_store_check(n, why);
     for (uint32_t i = 0; e == OK && i < n->n_shards; i++) {
         e = shard_open(n, i, cfg->dedupe_ms);
     }
@@ -125,47 +132,20 @@ static void shard_info(void *ctx, struct shard_id shard, struct node_shard_info 
 {
     struct node *n = ctx;
     memset(out, 0, sizeof(*out));
-    out->leads = volume_leads(n->volume, shard, &out->term);
+    uint64_t term;
+    out->leads = volume_leads(n->volume, shard, &term);
+    out->term = volume_term(n->volume, shard);
+    out->applied = volume_applied(n->volume, shard);
     out->here = volume_state_prefix(n->volume, shard, out->prefix) == OK;
 }
 
 static struct node_id shard_leader(void *ctx, struct shard_id shard)
 {
-    struct node *n = ctx;
-    uint64_t term;
-    return volume_leads(n->volume, shard, &term) ? n->identity.node : (struct node_id){0};
+    const struct node *n = ctx;
+    return volume_leader(n->volume, shard);
 }
 
 /* --- start and stop --- */
-
-static uint64_t disk_free(void *ctx)
-{
-    const struct node *n = ctx;
-    return node_dir_free_bytes(n->data_dir);
-}
-
-static enum err store_open(struct node *n, const struct node_config *cfg, struct buf *why)
-{
-    char path[1100];
-    snprintf(path, sizeof(path), "%s/volume.mdb", n->data_dir);
-    struct kv_lmdb_config kc = {.path = path, .map_bytes = cfg->map_bytes, .flush_delay_ms = cfg->flush_delay_ms};
-    enum err e = kv_lmdb_open(&kc, &n->kv, why);
-    if (e != OK) {
-        return e;
-    }
-    struct volume_config vc = {.kv = n->kv,
-                               .clock = n->clock,
-                               .rng = n->rng,
-                               .log_entries_max = LOG_ENTRIES,
-                               .log_bytes_max = LOG_BYTES,
-                               .sole_entries_max = SOLE_LOG_ENTRIES,
-                               .sole_bytes_max = SOLE_LOG_BYTES,
-                               .dead_retention_ms = cfg->dead_retention_ms,
-                               .reserve_bytes = cfg->reserve_bytes,
-                               .disk_free = disk_free,
-                               .disk_ctx = n};
-    return volume_open(&vc, &n->volume);
-}
 
 static enum err rpc_open(struct node *n, const struct node_config *cfg, struct buf *why)
 {
@@ -190,10 +170,17 @@ static enum err parts_start(struct node *n, const struct node_config *cfg, struc
 {
     enum err e = node_dir_open(n->data_dir, cfg->shards, &n->identity, why);
     if (e == OK) {
-        e = store_open(n, cfg, why);
+        n->made = n->identity.made;
+        e = node_store_open(n, cfg, why);
     }
     if (e == OK) {
-        e = shards_open(n, cfg);
+        e = shards_open(n, cfg, why);
+    }
+    if (e == OK) {
+        e = node_table_new(n, &n->table);
+    }
+    if (e == OK) {
+        node_table_refresh(n);
     }
     if (e == OK) {
         e = read_cache_new(CACHE_BYTES, &n->cache);
@@ -212,6 +199,9 @@ static enum err parts_start(struct node *n, const struct node_config *cfg, struc
     }
     if (e == OK) {
         e = writer_start(n);
+    }
+    if (e == OK) {
+        upkeep_first(n);
     }
     return e == OK ? courier_start(n->courier) : e;
 }
@@ -244,6 +234,9 @@ static void parts_stop(struct node *n)
         }
     }
     mem_free(n->shards);
+    if (n->table != NULL) {
+        node_table_free(n->table);
+    }
     if (n->pop3 != NULL) {
         pop3_locks_free(n->pop3);
     }
@@ -256,6 +249,20 @@ static void parts_stop(struct node *n)
     pthread_cond_destroy(&n->inbox_wake);
     pthread_mutex_destroy(&n->inbox_lock);
     mem_free(n);
+}
+
+static bool take(char *out, size_t n, const char *from)
+{
+    return snprintf(out, n, "%s", from == NULL ? "" : from) < (int)n;
+}
+
+static enum err names_take(struct node *n, const struct node_config *cfg)
+{
+    bool fits = take(n->data_dir, sizeof(n->data_dir), cfg->data_dir) &&
+                take(n->peer_address, sizeof(n->peer_address), cfg->peer_address) &&
+                take(n->rpc_address, sizeof(n->rpc_address), cfg->rpc_address) &&
+                take(n->events_address, sizeof(n->events_address), cfg->events_address);
+    return fits ? OK : ERR_LIMIT;
 }
 
 enum err node_start(const struct node_config *cfg, struct node **out, struct buf *why)
@@ -274,11 +281,12 @@ enum err node_start(const struct node_config *cfg, struct node **out, struct buf
     list_init(&n->dirty);
     pthread_mutex_init(&n->inbox_lock, NULL);
     pthread_cond_init(&n->inbox_wake, NULL);
-    if (snprintf(n->data_dir, sizeof(n->data_dir), "%s", cfg->data_dir) >= (int)sizeof(n->data_dir)) {
+    enum err e = names_take(n, cfg);
+    if (e != OK) {
         mem_free(n);
-        return ERR_LIMIT;
+        return e;
     }
-    enum err e = parts_start(n, cfg, why);
+    e = parts_start(n, cfg, why);
     if (e != OK) {
         if (why->len == 0) {
             enum err ignored = buf_append_str(why, err_text(e));
@@ -298,9 +306,11 @@ void node_stop(struct node *n)
 
 bool node_ready(const struct node *n)
 {
-    uint64_t term;
     for (uint32_t i = 0; i < n->n_shards; i++) {
-        if (!volume_leads(n->volume, n->shards[i].id, &term)) {
+        uint64_t term;
+        uint64_t leader = volume_leader(n->volume, n->shards[i].id).v;
+        bool follows = leader != 0 && leader != n->identity.node.v;
+        if (!follows && !volume_leads(n->volume, n->shards[i].id, &term)) {
             return false;
         }
     }

@@ -28,13 +28,20 @@ struct node_config {
     uint64_t dead_retention_ms;
     uint32_t flush_delay_ms;
     uint64_t dedupe_ms; /* 15 minutes */
+    /* As other nodes and frontends should dial this one, for its row of the node table; NULL or empty: nothing to say.
+     * Copied; at most 255 bytes. */
+    const char *peer_address;
+    const char *rpc_address;
+    const char *events_address;
 };
 
-/* Opens or makes the data directory (cluster id, node id; a foreign or newer one is refused), starts serving. */
+/* Opens or makes the data directory (cluster id, node id; a foreign or newer one, or one that lost its store, is
+ * refused), starts serving. Node 1 makes the groups that are missing, as their only voter, until it has made them all
+ * once; any other node opens empty replicas, which wait for the groups' leaders. */
 MUST_CHECK enum err node_start(const struct node_config *cfg, struct node **out, struct buf *why);
 /* Finishes what is in flight, commits, closes. Blocks. */
 void node_stop(struct node *n);
-/* True once every shard leads (one node) or has a leader. */
+/* True while every shard has a leader: this node, ready to serve, or another one that it follows. */
 bool node_ready(const struct node *n);
 
 #ifdef __cplusplus

@@ -69,6 +69,7 @@ static enum err identity_parse(const char *path, const char *text, struct node_i
         return explain(why, ERR_CORRUPT, path, "damaged: cluster, node and shards are expected");
     }
     id.shards = (uint32_t)shards;
+    id.made = slice_eq_str(line_value(text, "made"), "yes");
     *out = id;
     return OK;
 }
@@ -109,34 +110,82 @@ static enum err dir_sync(const char *path)
     return good ? OK : ERR_IO;
 }
 
-static enum err identity_make(const char *path, uint32_t shards, struct node_identity *out)
+/* Whole or absent: under another name first, flushed, then its own, and the directory flushed. */
+static enum err file_put(const char *path, const char *name, const char *text, bool replace)
+{
+    char file[PATH_BYTES_MAX];
+    char fresh[PATH_BYTES_MAX];
+    enum err e = path_join(file, path, name);
+    /* Another process may be doing the same: who comes first wins, by link. */
+    if (e == OK && snprintf(fresh, sizeof(fresh), "%s.%d", file, (int)getpid()) >= (int)sizeof(fresh)) {
+        e = ERR_LIMIT;
+    }
+    if (e == OK) {
+        e = synced_write(fresh, text, strlen(text));
+    }
+    if (e == OK && (replace ? rename(fresh, file) : link(fresh, file)) != 0) {
+        e = errno == EEXIST ? ERR_EXISTS : ERR_IO;
+    }
+    if (!replace) {
+        (void)unlink(fresh);
+    }
+    return e == OK ? dir_sync(path) : e;
+}
+
+static enum err identity_put(const char *path, const struct node_identity *id, bool replace)
 {
     char hex[33];
     char text[FILE_BYTES_MAX];
+    u128_hex(&id->cluster, hex);
+    snprintf(text, sizeof(text), "pillarbox-data %d\ncluster %s\nnode %llu\nshards %u\n%s", NODE_DIR_FORMAT, hex,
+             (unsigned long long)id->node.v, id->shards, id->made ? "made yes\n" : "");
+    return file_put(path, "node.id", text, replace);
+}
+
+static enum err dir_make(const char *path, struct buf *why)
+{
+    char parent[PATH_BYTES_MAX];
+    if (mkdir(path, 0700) != 0) {
+        return errno == EEXIST ? OK : explain(why, ERR_IO, path, strerror(errno));
+    }
+    enum err e = path_join(parent, path, "..");
+    if (e == OK) {
+        e = dir_sync(parent); /* the folder's own name */
+    }
+    return e == OK ? OK : explain(why, e, parent, strerror(errno));
+}
+
+static bool dir_has(const char *path, const char *name)
+{
     char file[PATH_BYTES_MAX];
-    char fresh[PATH_BYTES_MAX];
-    struct node_identity id = {.cluster = rng_u128(rng_system()), .node = {1}, .shards = shards};
-    u128_hex(&id.cluster, hex);
-    int n = snprintf(text, sizeof(text), "pillarbox-data %d\ncluster %s\nnode %llu\nshards %u\n", NODE_DIR_FORMAT, hex,
-                     (unsigned long long)id.node.v, id.shards);
-    enum err e = path_join(file, path, "node.id");
-    if (e == OK) {
-        e = path_join(fresh, path, "node.id.new");
+    return path_join(file, path, name) == OK && access(file, F_OK) == 0;
+}
+
+static enum err first_identity(const char *path, const struct node_identity *id, struct buf *why)
+{
+    if (dir_has(path, "volume.mdb")) {
+        return explain(why, ERR_CORRUPT, path, "has a store but no node.id: put the file back, or move the store away");
     }
-    if (e == OK) {
-        e = synced_write(fresh, text, (size_t)n);
+    enum err e = identity_put(path, id, false);
+    if (e == ERR_EXISTS) {
+        return explain(why, e, path, "has a node.id already");
     }
-    if (e == OK && rename(fresh, file) != 0) {
-        e = ERR_IO;
-    }
-    if (e == OK) {
-        e = dir_sync(path);
-    }
-    if (e == OK) {
-        e = path_join(fresh, path, "..");
-    }
-    if (e == OK) {
-        e = dir_sync(fresh); /* the folder's own name, which may be as new */
+    return e == OK ? OK : explain(why, e, path, strerror(errno));
+}
+
+static struct node_identity fresh_identity(uint32_t shards)
+{
+    return (struct node_identity){.cluster = rng_u128(rng_system()), .node = {1}, .shards = shards};
+}
+
+enum err node_dir_found(const char *path, uint32_t shards, struct node_identity *out, struct buf *why)
+{
+    struct node_identity id = fresh_identity(shards);
+    enum err e = dir_make(path, why);
+    if (e == OK && !dir_has(path, "node.id")) {
+        e = first_identity(path, &id, why);
+    } else if (e == OK) {
+        e = explain(why, ERR_EXISTS, path, "has a node.id already");
     }
     if (e == OK) {
         *out = id;
@@ -144,28 +193,88 @@ static enum err identity_make(const char *path, uint32_t shards, struct node_ide
     return e;
 }
 
+enum err node_dir_adopt(const char *path, const struct node_identity *id, struct buf *why)
+{
+    struct node_identity have;
+    if (dir_has(path, "node.id")) {
+        enum err e = node_dir_read(path, &have, why);
+        if (e != OK) {
+            return e;
+        }
+        bool same = u128_eq(&have.cluster, &id->cluster) && have.node.v == id->node.v && have.shards == id->shards;
+        return same ? OK : explain(why, ERR_EXISTS, path, "belongs to another node or cluster");
+    }
+    return first_identity(path, id, why);
+}
+
+enum err node_dir_made(const char *path, const struct node_identity *id, struct buf *why)
+{
+    struct node_identity made = *id;
+    made.made = true;
+    enum err e = identity_put(path, &made, true);
+    return e == OK ? OK : explain(why, e, path, strerror(errno));
+}
+
+static enum err token_make(const char *path, struct u128 *out, struct buf *why)
+{
+    char hex[33];
+    char text[FILE_BYTES_MAX];
+    struct u128 token = rng_u128(rng_system());
+    u128_hex(&token, hex);
+    snprintf(text, sizeof(text), "pillarbox-claim 1\ntoken %s\n", hex);
+    enum err e = file_put(path, "node.claim", text, true);
+    if (e != OK) {
+        return explain(why, e, path, strerror(errno));
+    }
+    *out = token;
+    return OK;
+}
+
+enum err node_dir_claim_token(const char *path, struct u128 *out, struct buf *why)
+{
+    char file[PATH_BYTES_MAX];
+    char text[FILE_BYTES_MAX];
+    enum err e = dir_make(path, why);
+    if (e != OK) {
+        return e;
+    }
+    e = path_join(file, path, "node.claim");
+    if (e == OK) {
+        e = file_read(file, text);
+    }
+    if (e == ERR_NOTFOUND) {
+        return token_make(path, out, why);
+    }
+    if (e != OK) {
+        return explain(why, e, path, strerror(errno));
+    }
+    if (!slice_eq_str(line_value(text, "pillarbox-claim"), "1") ||
+        u128_from_hex(line_value(text, "token"), out) != OK) {
+        return explain(why, ERR_CORRUPT, file, "damaged: a token is expected");
+    }
+    return OK;
+}
+
 enum err node_dir_open(const char *path, uint32_t shards, struct node_identity *out, struct buf *why)
 {
-    char store[PATH_BYTES_MAX];
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return explain(why, ERR_IO, path, strerror(errno));
+    struct node_identity fresh = fresh_identity(shards);
+    enum err e = dir_make(path, why);
+    if (e != OK) {
+        return e;
     }
-    struct buf quiet;
-    buf_init(&quiet, 1024);
-    enum err e = node_dir_read(path, out, &quiet);
-    if (e == ERR_NOTFOUND) {
-        if (path_join(store, path, "volume.mdb") == OK && access(store, F_OK) == 0) {
-            e = explain(why, ERR_CORRUPT, path,
-                        "has a store but no node.id: put the file back, or move the store away");
-        } else {
-            e = identity_make(path, shards, out);
-            e = e == OK ? OK : explain(why, e, path, strerror(errno));
+    if (!dir_has(path, "node.id")) {
+        e = first_identity(path, &fresh, why);
+        if (e == OK) {
+            *out = fresh;
         }
-    } else if (e != OK) {
-        enum err ignored = buf_append_slice(why, buf_slice(&quiet));
-        (void)ignored;
+        return e;
     }
-    buf_fini(&quiet);
+    e = node_dir_read(path, out, why);
+    if (e == OK && out->made && !dir_has(path, "volume.mdb")) {
+        e = explain(why, ERR_CORRUPT, path,
+                    "its store (volume.mdb) is gone, and with it the votes of this node: put it back, or empty the "
+                    "directory and let the node join anew (`pillarbox ctl node add --replace`)");
+    }
     return e;
 }
 

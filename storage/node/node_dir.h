@@ -4,9 +4,18 @@
  *     cluster 0123456789abcdef0123456789abcdef
  *     node 1
  *     shards 64
+ *     made yes
  *
- * A directory of another format version is refused; so is one whose number of shards differs from an explicit
- * configuration. node.id is written to a new name, flushed and renamed, so that it is whole or absent. */
+ * The last line is added once the store has a replica of every shard: from then on a store that is missing, or has
+ * fewer, has lost the node's votes and is refused. A directory of another format version is refused. Files are written
+ * under a new name, flushed and renamed, so that they are whole or absent.
+ *
+ * A directory that waits to join a cluster has `node.claim`, the token by which it claims its row of the node table:
+ *
+ *     pillarbox-claim 1
+ *     token 0123456789abcdef0123456789abcdef
+ *
+ * One process at a time, but node_dir_found may meet a node that waits: node.id is then one's or the other's. */
 #ifndef STORAGE_NODE_NODE_DIR_H
 #define STORAGE_NODE_NODE_DIR_H
 
@@ -23,13 +32,23 @@ struct node_identity {
     struct u128 cluster;
     struct node_id node;
     uint32_t shards;
+    bool made; /* the store has had all its replicas */
 };
 
-/* Reads the identity, or makes the directory and a fresh one (new cluster, node 1, `shards`). ERR_IO, ERR_CORRUPT,
- * ERR_UNSUPPORTED (a newer format), with the reason in why. */
+/* Reads the identity, or makes the directory and a fresh one (new cluster, node 1, `shards`). ERR_IO, ERR_CORRUPT (also
+ * a store without identity, or an identity whose store is gone), ERR_UNSUPPORTED (a newer format), with the reason in
+ * why. */
 MUST_CHECK enum err node_dir_open(const char *path, uint32_t shards, struct node_identity *out, struct buf *why);
 /* Only reads: ERR_NOTFOUND when there is none. */
 MUST_CHECK enum err node_dir_read(const char *path, struct node_identity *out, struct buf *why);
+/* For an operator: makes the directory and a fresh identity. ERR_EXISTS when it has one. */
+MUST_CHECK enum err node_dir_found(const char *path, uint32_t shards, struct node_identity *out, struct buf *why);
+/* The token of a directory that waits to join: read, or made (with the directory) and flushed. ERR_IO, ERR_CORRUPT. */
+MUST_CHECK enum err node_dir_claim_token(const char *path, struct u128 *out, struct buf *why);
+/* The directory has joined a cluster as that node. ERR_EXISTS when it has another identity. */
+MUST_CHECK enum err node_dir_adopt(const char *path, const struct node_identity *id, struct buf *why);
+/* Adds `made yes`. */
+MUST_CHECK enum err node_dir_made(const char *path, const struct node_identity *id, struct buf *why);
 /* Free bytes of the directory's file system for unprivileged users. */
 uint64_t node_dir_free_bytes(const char *path);
 

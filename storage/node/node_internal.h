@@ -23,6 +23,7 @@ extern "C" {
 
 struct reader_pool;
 struct courier;
+struct node_table;
 
 /* A shard's replica on this node. Touched by the volume's thread; readers use the volume's atomics only. */
 struct node_shard {
@@ -50,6 +51,12 @@ struct node {
     struct courier *courier;
     struct read_cache *cache;
     struct pop3_locks *pop3;
+    struct node_table *table;
+    char peer_address[256];
+    char rpc_address[256];
+    char events_address[256];
+    bool row_refused; /* the courier's thread */
+    bool made;        /* the courier's: node.id says that all replicas were there */
 
     /* the volume's thread */
     pthread_t writer;
@@ -59,6 +66,7 @@ struct node {
     pthread_cond_t inbox_wake;
     bool inbox_stop;
     struct list dirty;
+    bool directory_changed; /* in this turn */
     uint64_t hint_epoch;
     uint64_t beat_seq;
     uint64_t beat_ms;
@@ -66,6 +74,12 @@ struct node {
     uint32_t n_shards; /* account shards + the directory */
     struct node_shard *shards;
 };
+
+/* --- node_store.c --- */
+/* Opens kv and volume. ERR_CORRUPT: the store is another node's. */
+MUST_CHECK enum err node_store_open(struct node *n, const struct node_config *cfg, struct buf *why);
+/* ERR_CORRUPT: replicas that were there are gone. */
+MUST_CHECK enum err node_store_check(const struct node *n, struct buf *why);
 
 /* --- writer.c: the volume's thread --- */
 MUST_CHECK enum err writer_start(struct node *n);
@@ -109,6 +123,13 @@ MUST_CHECK enum err readers_open(struct node *n, uint32_t threads, struct reader
 void readers_close(struct reader_pool *p);
 /* Any thread. Answers ERR_OVERLOAD when the queue is full. */
 void readers_submit(struct reader_pool *p, struct rpc_request *r);
+
+/* --- upkeep.c --- */
+/* The volume's thread runs, the courier not yet, and no peer reaches this node: notes in node.id that the replicas are
+ * there before they can vote. Blocks, a few ms as a rule and 2 s at most; the ticks go on trying then. */
+void upkeep_first(struct node *n);
+/* Once a second, on the courier's thread. */
+void upkeep_tick(struct node *n);
 
 /* --- hints.c --- */
 /* On the volume's thread, after each turn. */

@@ -32,6 +32,8 @@ static bool grows(unsigned method)
     case METHOD_MAILBOX_DELETE:
     case METHOD_ACCOUNT_REMOVE:
     case METHOD_DIR_ACCOUNT_REMOVE:
+    case METHOD_NODE_SET:
+    case METHOD_NODE_CLAIM:
     case METHOD_STAGE_ABORT:
     case METHOD_HANDOFF_DONE:
     case METHOD_PURGE:
@@ -73,7 +75,9 @@ static void request_done(struct proposal *p, enum err status, struct slice resul
 
 static void reply(struct node_write *w, enum err status, struct slice result)
 {
-    rpc_request_reply(w->request, status, 0, result, slice_str(""));
+    struct rpc_request *r = w->request;
+    uint64_t hint = status == ERR_NOT_LEADER ? volume_leader(w->node->volume, r->head.shard).v : 0;
+    rpc_request_reply(r, status, hint, result, slice_str(""));
     mem_free(w);
 }
 

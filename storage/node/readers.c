@@ -75,8 +75,9 @@ static void reader_handle(struct reader *rd, struct rpc_request *r)
         rpc_request_reply(r, ERR_NOTFOUND, 0, slice_str(""), slice_str(""));
         return;
     }
-    if (!volume_leads(n->volume, r->head.shard, &term)) {
-        rpc_request_reply(r, ERR_UNAVAILABLE, 0, slice_str(""), slice_str(""));
+    if (!volume_leads(n->volume, r->head.shard, &term) && !storage_method_local(r->head.method)) {
+        uint64_t leader = volume_leader(n->volume, r->head.shard).v;
+        rpc_request_reply(r, ERR_NOT_LEADER, leader, slice_str(""), slice_str(""));
         return;
     }
     enum err e = clock_mono_ms(n->clock) > r->deadline_ms ? ERR_TIMEOUT : kv_begin(n->kv, false, &t);

@@ -2,6 +2,7 @@
 
 #include "proto/base/metrics.h"
 #include "storage/node/node_internal.h"
+#include "storage/node/node_table.h"
 
 #define METRICS_MS 5000 /* between looks at the store: its free list is walked */
 
@@ -70,6 +71,10 @@ static void *writer_run(void *arg)
         /* What arrives while the turn commits waits in the inbox and is the next turn's batch: that is the group
          * commit. */
         wait = volume_turn(n->volume, inbox_take(n), NULL);
+        if (n->directory_changed) {
+            n->directory_changed = false;
+            node_table_refresh(n);
+        }
         uint64_t now = clock_mono_ms(n->clock);
         hints_publish(n, now);
         metrics_count(n);

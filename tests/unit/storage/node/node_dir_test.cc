@@ -45,6 +45,7 @@ class NodeDir : public ::testing::Test
         std::string parent = dir.substr(0, dir.rfind('/'));
         unlink((dir + "/node.id").c_str());
         unlink((dir + "/volume.mdb").c_str());
+        unlink((dir + "/node.claim").c_str());
         rmdir(dir.c_str());
         rmdir(parent.c_str());
     }
@@ -127,4 +128,104 @@ TEST_F(NodeDir, AnAbsentDirectoryIsNotMadeByReading)
     struct node_identity id;
     EXPECT_EQ(node_dir_read(dir.c_str(), &id, &why), ERR_NOTFOUND);
     EXPECT_NE(access(dir.c_str(), F_OK), 0);
+}
+
+namespace
+{
+std::string read_all(const std::string &path)
+{
+    std::ifstream in(path);
+    return std::string((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+}
+} // namespace
+
+TEST_F(NodeDir, IsFoundedOnceByAnOperator)
+{
+    struct node_identity id;
+    struct node_identity again;
+    ASSERT_EQ(node_dir_found(dir.c_str(), 3, &id, &why), OK) << reason();
+    EXPECT_EQ(id.node.v, 1u);
+    EXPECT_EQ(node_dir_found(dir.c_str(), 3, &again, &why), ERR_EXISTS);
+    ASSERT_EQ(node_dir_read(dir.c_str(), &again, &why), OK);
+    EXPECT_TRUE(u128_eq(&id.cluster, &again.cluster));
+    EXPECT_EQ(again.shards, 3u);
+    EXPECT_FALSE(again.made);
+    unlink((dir + "/node.id").c_str());
+    std::ofstream(dir + "/volume.mdb") << "x";
+    EXPECT_EQ(node_dir_found(dir.c_str(), 3, &id, &why), ERR_CORRUPT) << "a store of somebody";
+}
+
+TEST_F(NodeDir, KeepsItsClaimTokenAndMakesAnotherWhenEmptied)
+{
+    struct u128 first;
+    struct u128 again;
+    struct stat st;
+    synced.clear();
+    ASSERT_EQ(node_dir_claim_token(dir.c_str(), &first, &why), OK) << reason();
+    ASSERT_EQ(stat((dir + "/node.claim").c_str(), &st), 0);
+    EXPECT_EQ(synced.count(st.st_ino), 1u);
+    ASSERT_EQ(stat(dir.c_str(), &st), 0);
+    EXPECT_EQ(synced.count(st.st_ino), 1u);
+    ASSERT_EQ(node_dir_claim_token(dir.c_str(), &again, &why), OK);
+    EXPECT_TRUE(u128_eq(&first, &again));
+    unlink((dir + "/node.claim").c_str());
+    ASSERT_EQ(node_dir_claim_token(dir.c_str(), &again, &why), OK);
+    EXPECT_FALSE(u128_eq(&first, &again));
+    for (const char *bad : {"", "pillarbox-claim 1\n", "pillarbox-claim 1\ntoken 0\n",
+                            "pillarbox-claim 2\ntoken 0123456789abcdef0123456789abcdef\n"}) {
+        std::ofstream(dir + "/node.claim") << bad;
+        EXPECT_EQ(node_dir_claim_token(dir.c_str(), &again, &why), ERR_CORRUPT) << bad;
+        EXPECT_EQ(read_all(dir + "/node.claim"), bad);
+    }
+}
+
+TEST_F(NodeDir, AdoptsOneIdentityAndNoOther)
+{
+    struct node_identity id = {{{1, 2, 3}}, {7}, 12, false};
+    struct node_identity got;
+    struct u128 token;
+    ASSERT_EQ(node_dir_claim_token(dir.c_str(), &token, &why), OK);
+    ASSERT_EQ(node_dir_adopt(dir.c_str(), &id, &why), OK) << reason();
+    ASSERT_EQ(node_dir_open(dir.c_str(), 64, &got, &why), OK) << reason();
+    EXPECT_EQ(got.node.v, 7u);
+    EXPECT_EQ(got.shards, 12u);
+    EXPECT_TRUE(u128_eq(&got.cluster, &id.cluster));
+    EXPECT_EQ(node_dir_adopt(dir.c_str(), &id, &why), OK) << "the same again";
+    id.node.v = 8;
+    EXPECT_EQ(node_dir_adopt(dir.c_str(), &id, &why), ERR_EXISTS);
+    id.node.v = 7;
+    id.cluster.b[0]++;
+    EXPECT_EQ(node_dir_adopt(dir.c_str(), &id, &why), ERR_EXISTS);
+    ASSERT_EQ(node_dir_read(dir.c_str(), &got, &why), OK);
+    EXPECT_EQ(got.cluster.b[0], 1);
+}
+
+/* It would come back without its votes. */
+TEST_F(NodeDir, ThatWasMadeIsRefusedWithoutItsStore)
+{
+    struct node_identity id;
+    ASSERT_EQ(node_dir_open(dir.c_str(), 3, &id, &why), OK);
+    EXPECT_EQ(node_dir_open(dir.c_str(), 3, &id, &why), OK) << "nothing was made yet";
+    std::ofstream(dir + "/volume.mdb") << "x";
+    ASSERT_EQ(node_dir_made(dir.c_str(), &id, &why), OK) << reason();
+    ASSERT_EQ(node_dir_open(dir.c_str(), 3, &id, &why), OK) << reason();
+    EXPECT_TRUE(id.made);
+    EXPECT_NE(read_all(dir + "/node.id").find("\nmade yes\n"), std::string::npos);
+    unlink((dir + "/volume.mdb").c_str());
+    EXPECT_EQ(node_dir_open(dir.c_str(), 3, &id, &why), ERR_CORRUPT);
+    EXPECT_NE(reason().find("--replace"), std::string::npos) << reason();
+    EXPECT_EQ(node_dir_read(dir.c_str(), &id, &why), OK) << "only starting is refused";
+}
+
+TEST_F(NodeDir, LeavesNoOtherFilesBehind)
+{
+    struct node_identity id;
+    struct u128 token;
+    ASSERT_EQ(node_dir_claim_token(dir.c_str(), &token, &why), OK);
+    ASSERT_EQ(node_dir_found(dir.c_str(), 3, &id, &why), OK);
+    EXPECT_EQ(node_dir_found(dir.c_str(), 3, &id, &why), ERR_EXISTS);
+    ASSERT_EQ(node_dir_made(dir.c_str(), &id, &why), OK);
+    unlink((dir + "/node.id").c_str());
+    unlink((dir + "/node.claim").c_str());
+    EXPECT_EQ(rmdir(dir.c_str()), 0) << "something else lies there";
 }

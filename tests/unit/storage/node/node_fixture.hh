@@ -76,6 +76,8 @@ class NodeTest : public ::testing::Test
     struct node *node = nullptr;
     struct rpc_client *client = nullptr;
     std::string why_text;
+    std::string peer_address; /* of the node to be started */
+    uint64_t last_hint = 0;   /* of the last reply */
     std::mutex kept_mutex;
     std::list<std::string> kept;
 
@@ -96,7 +98,7 @@ class NodeTest : public ::testing::Test
         if (node != nullptr) {
             node_stop(node);
         }
-        for (const char *f : {"/node.id", "/volume.mdb", "/volume.mdb-lock", "/ctl.sock", "/ballast"}) {
+        for (const char *f : {"/node.id", "/volume.mdb", "/volume.mdb-lock", "/ctl.sock", "/ballast", "/volume.away"}) {
             unlink((dir + f).c_str());
         }
         rmdir(dir.c_str());
@@ -118,6 +120,8 @@ class NodeTest : public ::testing::Test
         cfg.readers = 2;
         cfg.map_bytes = UINT64_C(1) << 30;
         cfg.dedupe_ms = 15 * 60 * 1000;
+        cfg.peer_address = peer_address.c_str();
+        cfg.rpc_address = rpc_url.c_str();
         buf_init(&why, 4096);
         enum err e = node_start(&cfg, &node, &why);
         why_text.assign((const char *)buf_slice(&why).p, buf_slice(&why).n);
@@ -129,6 +133,11 @@ class NodeTest : public ::testing::Test
     {
         ASSERT_EQ(OK, start(shards)) << why_text;
         ASSERT_TRUE(eventually([&] { return node_ready(node); }));
+        connect();
+    }
+
+    void connect()
+    {
         if (client == nullptr) {
             struct rpc_client_config cc = {rpc_url.c_str(), 4096};
             ASSERT_EQ(OK, rpc_client_open(&cc, &client, nullptr));
@@ -172,6 +181,7 @@ class NodeTest : public ::testing::Test
         a.transport = rpc_client_call(client, c);
         if (a.transport == OK) {
             a.status = c->reply.head.status;
+            last_hint = c->reply.head.hint;
             a.meta.assign((const char *)c->reply.meta.p, c->reply.meta.n);
             a.attach.assign((const char *)c->reply.attach.p, c->reply.attach.n);
             rpc_reply_fini(&c->reply);

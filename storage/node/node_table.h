@@ -1,0 +1,41 @@
+/* The node table as this node's replica of the directory has it, in memory: read again after each turn in which the
+ * directory changed, and once a second. Any thread; a look-up holds a mutex for the time of a copy, a refresh reads at
+ * most DIR_NODES_ROWS_MAX rows. */
+#ifndef STORAGE_NODE_NODE_TABLE_H
+#define STORAGE_NODE_NODE_TABLE_H
+
+#include "storage/directory/nodes.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct node;
+struct node_table;
+
+struct node_table_row {
+    struct node_id id;
+    bool removed;
+    bool claimed; /* a data directory has it; always so for node 1 */
+    char peer[DIR_NODE_ADDRESS_BYTES_MAX + 1];
+    char rpc[DIR_NODE_ADDRESS_BYTES_MAX + 1];
+    char events[DIR_NODE_ADDRESS_BYTES_MAX + 1];
+};
+
+MUST_CHECK enum err node_table_new(struct node *n, struct node_table **out);
+void node_table_free(struct node_table *t);
+/* Reads the rows again. What fails is logged, and the table stays as it was. */
+void node_table_refresh(struct node *n);
+
+/* ERR_NOTFOUND. */
+MUST_CHECK enum err node_table_get(const struct node *n, struct node_id id, struct node_table_row *out);
+/* Copies up to max rows, ascending by id, removed ones included; returns how many there are. */
+size_t node_table_list(const struct node *n, struct node_table_row *out, size_t max);
+/* Another number after each change. */
+uint64_t node_table_generation(const struct node *n);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* STORAGE_NODE_NODE_TABLE_H */
