@@ -20,8 +20,9 @@ struct ctl {
     struct rpc_client *client; /* NULL until the first call */
     const char *url;
     const char *data_dir;
-    uint32_t shards; /* of the cluster; read with the first ctl_shards() */
-    bool unanswered; /* the last call ended without the node's word */
+    uint64_t default_shards; /* storage.shards */
+    uint32_t shards;         /* of the cluster; read with the first ctl_shards() */
+    bool unanswered;         /* the last call ended without the node's word */
     struct arena arena;
 };
 
@@ -43,6 +44,8 @@ extern const struct ctl_cmd *const ctl_table[];
  * gets the unpacked reply in the arena. Prints nothing. */
 MUST_CHECK enum err ctl_call(struct ctl *c, struct shard_id shard, struct account_id account, enum method method,
                              const ProtobufCMessage *message, ProtobufCMessage **out_reply);
+/* The cluster as the node sees it; in the arena. */
+MUST_CHECK enum err ctl_map(struct ctl *c, const Pb__ReadMapResult **out);
 /* The cluster's number of account shards. */
 MUST_CHECK enum err ctl_shards(struct ctl *c, uint32_t *out_shards);
 /* Looks an account up by name; prints why it cannot. */
@@ -55,6 +58,8 @@ int ctl_fail(const char *what, const char *name, enum err e);
  * stdin. Says what was wrong: nothing came, more than 1,024 bytes, or two different ones. The slice lies in the arena.
  */
 MUST_CHECK enum err ctl_password(struct ctl *c, const char *what, struct slice *out);
+/* Finds "--name" in the arguments and takes it out. */
+bool ctl_flag(int *argc, char **argv, const char *name);
 /* Finds "--name value" in the arguments and takes it out; NULL when absent. */
 const char *ctl_option(int *argc, char **argv, const char *name);
 /* Creates or retries one account: name reserved in the directory, then made in its shard. */

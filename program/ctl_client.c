@@ -115,16 +115,26 @@ enum err ctl_call(struct ctl *c, struct shard_id shard, struct account_id accoun
     }
 }
 
+enum err ctl_map(struct ctl *c, const Pb__ReadMapResult **out)
+{
+    Pb__ReadMap req = PB__READ_MAP__INIT;
+    ProtobufCMessage *reply = NULL;
+    enum err e = ctl_call(c, (struct shard_id){0}, (struct account_id){0}, METHOD_MAP, &req.base, &reply);
+    if (e == OK) {
+        *out = (const Pb__ReadMapResult *)(const void *)reply;
+    }
+    return e;
+}
+
 enum err ctl_shards(struct ctl *c, uint32_t *out_shards)
 {
     if (c->shards == 0) {
-        Pb__ReadMap req = PB__READ_MAP__INIT;
-        ProtobufCMessage *reply = NULL;
-        enum err e = ctl_call(c, (struct shard_id){0}, (struct account_id){0}, METHOD_MAP, &req.base, &reply);
+        const Pb__ReadMapResult *map;
+        enum err e = ctl_map(c, &map);
         if (e != OK) {
             return e;
         }
-        c->shards = ((Pb__ReadMapResult *)(void *)reply)->shards;
+        c->shards = map->shards;
     }
     *out_shards = c->shards;
     return OK;
@@ -184,6 +194,18 @@ int ctl_fail(const char *what, const char *name, enum err e)
 {
     fprintf(stderr, "pillarbox ctl: %s%s%s: %s\n", what, name[0] != '\0' ? " " : "", name, err_text(e));
     return 1;
+}
+
+bool ctl_flag(int *argc, char **argv, const char *name)
+{
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], name) == 0) {
+            memmove(&argv[i], &argv[i + 1], (size_t)(*argc - i - 1) * sizeof(argv[0]));
+            *argc -= 1;
+            return true;
+        }
+    }
+    return false;
 }
 
 const char *ctl_option(int *argc, char **argv, const char *name)

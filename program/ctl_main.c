@@ -118,7 +118,7 @@ int ctl_main(const struct config *c, int argc, char **argv)
         int skip = argc > 0 && strcmp(argv[0], "help") == 0 ? 1 : 0;
         return help(argc - skip, argv + skip);
     }
-    struct ctl ctl = {.data_dir = data != NULL ? data : c->data_dir, .url = url};
+    struct ctl ctl = {.data_dir = data != NULL ? data : c->data_dir, .url = url, .default_shards = c->storage_shards};
     snprintf(url, sizeof(url), node != NULL ? "%s" : "ipc://%s/ctl.sock", node != NULL ? node : ctl.data_dir);
     arena_init(&ctl.arena, ARENA_BYTES);
     int rc = run(&ctl, argc, argv);

@@ -1,3 +1,4 @@
+#include "program/cluster_join.h"
 #include "program/roles.h"
 #include "proto/base/log.h"
 #include "storage/node/node.h"
@@ -7,6 +8,11 @@ int role_all(const struct config *c)
     struct buf why;
     struct node *node = NULL;
     struct frontend *front = NULL;
+    if (cluster_must_wait(c)) {
+        log_error("all.start",
+                  "cluster.start = wait is for the role storage, or for a data directory that has an identity");
+        return 1;
+    }
     signals_block();
     buf_init(&why, 4096);
     enum err e = storage_start(c, true, &node, &why);

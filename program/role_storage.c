@@ -3,6 +3,7 @@
 
 #include "frontend/admin/admin.h"
 #include "frontend/net/server.h"
+#include "program/cluster_join.h"
 #include "program/roles.h"
 #include "proto/base/log.h"
 #include "storage/node/node.h"
@@ -49,6 +50,11 @@ enum err storage_start(const struct config *c, bool in_process, struct node **ou
         rpc[n_rpc++] = INPROC_RPC_URL;
         pub[n_pub++] = INPROC_PUB_URL;
     }
+    struct cluster_addresses self;
+    enum err e = cluster_addresses(c, &self);
+    if (e != OK) {
+        return e;
+    }
     struct node_config cfg = {
         .data_dir = c->data_dir,
         .shards = (uint32_t)c->storage_shards,
@@ -62,20 +68,30 @@ enum err storage_start(const struct config *c, bool in_process, struct node **ou
         .dead_retention_ms = c->storage_retention_ms,
         .flush_delay_ms = (uint32_t)c->storage_flush_delay_ms,
         .dedupe_ms = c->storage_dedupe_ms,
+        .peer_address = self.peer,
+        .rpc_address = self.rpc,
+        .events_address = self.events,
     };
-    enum err e = room_check(c, why);
+    e = room_check(c, why);
     return e == OK ? node_start(&cfg, out, why) : e;
 }
 
 /* --- /metrics and the probes of a node without frontends --- */
 
-static bool started(void *user)
+struct storage_role {
+    struct node *node; /* atomic: NULL while this directory waits for an identity */
+    struct server *server;
+    struct admin_config admin;
+};
+
+static bool ready(void *user)
 {
-    (void)user;
-    return true; /* the listener opens when the node serves, and closes before it stops */
+    const struct storage_role *r = user;
+    const struct node *n = __atomic_load_n(&r->node, __ATOMIC_ACQUIRE);
+    return n != NULL && node_ready(n);
 }
 
-static enum err admin_start(const struct config *c, struct admin_config *admin, struct server **out, struct buf *why)
+static enum err admin_start(const struct config *c, struct storage_role *r, struct buf *why)
 {
     enum io_backend io;
     if (c->storage_admin[0] == '\0') {
@@ -85,8 +101,8 @@ static enum err admin_start(const struct config *c, struct admin_config *admin, 
     if (e != OK) {
         return e;
     }
-    *admin = (struct admin_config){.ready = started};
-    struct listener_config listener = {.address = c->storage_admin, .proto = &admin_proto, .user = admin};
+    r->admin = (struct admin_config){.ready = ready, .user = r};
+    struct listener_config listener = {.address = c->storage_admin, .proto = &admin_proto, .user = &r->admin};
     struct server_config cfg = {.backend = io,
                                 .threads = 1,
                                 .connections_max = ADMIN_CONNECTIONS_MAX,
@@ -95,23 +111,62 @@ static enum err admin_start(const struct config *c, struct admin_config *admin, 
                                 .handshake_ms = ADMIN_TIMEOUT_MS,
                                 .write_stall_ms = ADMIN_TIMEOUT_MS,
                                 .out_bytes_high = ADMIN_OUT_BYTES_HIGH};
-    return server_start(&cfg, &listener, 1, out, why);
+    return server_start(&cfg, &listener, 1, &r->server, why);
 }
 
-static void admin_stop(struct server *s)
+static void role_stop(struct storage_role *r)
 {
-    if (s != NULL) {
-        server_drain(s, 0);
-        server_stop(s);
+    if (r->server != NULL) {
+        server_drain(r->server, 0);
+        server_stop(r->server);
     }
+    if (r->node != NULL) {
+        node_stop(r->node);
+    }
+}
+
+/* ERR_SHUTDOWN: told to stop before there was anything to serve. */
+static enum err role_start(const struct config *c, struct storage_role *r, struct buf *why)
+{
+    struct node *n;
+    enum err e = admin_start(c, r, why);
+    if (e == OK && cluster_must_wait(c)) {
+        e = cluster_wait(c, NULL, why);
+    }
+    if (e == OK) {
+        e = storage_start(c, false, &n, why);
+    }
+    if (e == OK) {
+        __atomic_store_n(&r->node, n, __ATOMIC_RELEASE);
+    }
+    return e;
+}
+
+static enum err role_run(const struct config *c)
+{
+    struct buf why;
+    struct storage_role r = {0};
+    buf_init(&why, 4096);
+    enum err e = role_start(c, &r, &why);
+    if (e == OK) {
+        log_info("storage.ready", "storage node serves", LOG_STR("data_dir", c->data_dir),
+                 LOG_STR("listen", c->storage_listen));
+        while (signals_wait()) {
+            log_info("storage.reload", "nothing to reload in a storage node");
+        }
+    } else if (e != ERR_SHUTDOWN) {
+        log_error("storage.start", "the storage node could not start", LOG_SLICE("why", buf_slice(&why)), LOG_ERR(e));
+    }
+    if (e == OK || e == ERR_SHUTDOWN) {
+        log_info("storage.stop", "stopping");
+    }
+    role_stop(&r);
+    buf_fini(&why);
+    return e;
 }
 
 int role_storage(const struct config *c)
 {
-    struct buf why;
-    struct node *node = NULL;
-    struct server *server = NULL;
-    struct admin_config admin;
     if (c->storage_listen[0] == '\0' || c->storage_publish[0] == '\0') {
         log_error(
             "storage.config", "storage.listen or storage.publish is empty: no frontend could use this node",
@@ -119,28 +174,10 @@ int role_storage(const struct config *c)
         return 1;
     }
     signals_block();
-    buf_init(&why, 4096);
-    enum err e = storage_start(c, false, &node, &why);
-    if (e == OK) {
-        e = admin_start(c, &admin, &server, &why);
-    }
-    if (e != OK) {
-        log_error("storage.start", "the storage node could not start", LOG_SLICE("why", buf_slice(&why)), LOG_ERR(e));
-        if (node != NULL) {
-            node_stop(node);
-        }
-        buf_fini(&why);
+    enum err e = role_run(c);
+    if (e != OK && e != ERR_SHUTDOWN) {
         return 1;
     }
-    buf_fini(&why);
-    log_info("storage.ready", "storage node serves", LOG_STR("data_dir", c->data_dir),
-             LOG_STR("listen", c->storage_listen));
-    while (signals_wait()) {
-        log_info("storage.reload", "nothing to reload in a storage node");
-    }
-    log_info("storage.stop", "stopping");
-    admin_stop(server);
-    node_stop(node);
     log_info("storage.stopped", "stopped");
     return 0;
 }

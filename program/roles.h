@@ -33,5 +33,8 @@ uint64_t files_limit_raise(void);
 void signals_block(void);
 /* Waits: true for SIGHUP (reload), false for SIGTERM and SIGINT. */
 bool signals_wait(void);
+/* The same for at most that long. */
+enum signals_seen { SIGNAL_NONE, SIGNAL_RELOAD, SIGNAL_STOP };
+enum signals_seen signals_poll(unsigned ms);
 
 #endif /* PROGRAM_ROLES_H */

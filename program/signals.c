@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <time.h>
 
 #include "program/roles.h"
 
@@ -26,4 +27,16 @@ bool signals_wait(void)
     while (sigwait(&set, &sig) != 0) {
     }
     return sig == SIGHUP;
+}
+
+enum signals_seen signals_poll(unsigned ms)
+{
+    sigset_t set;
+    struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    signals_set(&set);
+    int sig = sigtimedwait(&set, NULL, &ts);
+    if (sig < 0) {
+        return SIGNAL_NONE;
+    }
+    return sig == SIGHUP ? SIGNAL_RELOAD : SIGNAL_STOP;
 }

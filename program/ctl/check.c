@@ -4,6 +4,7 @@
 
 #include "program/ctl.h"
 #include "replication/check.h"
+#include "replication/volume_owner.h"
 #include "storage/kv/kv_lmdb.h"
 #include "storage/kv/kv_pages.h"
 #include "storage/node/node_dir.h"
@@ -84,13 +85,26 @@ static int report(const struct checking *c, const struct repl_check_totals *log)
     return wrong == 0 && c->err == OK ? 0 : 1;
 }
 
-static int check(struct kv *kv, const char *dir)
+/* A row that cannot be read is repl_check_run's finding; none at all is a store from before. */
+static void owner_check(struct checking *c, const struct node_identity *id)
+{
+    struct volume_owner owner;
+    if (volume_owner_get(c->t, &owner) == OK &&
+        (!u128_eq(&owner.cluster, &id->cluster) || owner.node.v != id->node.v)) {
+        printf("the store is node %llu's or another cluster's, not that of node.id\n",
+               (unsigned long long)owner.node.v);
+        c->totals.findings++;
+    }
+}
+
+static int check(struct kv *kv, const char *dir, const struct node_identity *id)
 {
     struct checking c = {0};
     struct repl_check_totals log = {0};
     struct repl_check cfg = {.ctx = &c, .problem = on_problem, .replica = on_replica, .body = on_body};
     enum err e = kv_begin(kv, false, &c.t);
     if (e == OK) {
+        owner_check(&c, id);
         e = repl_check_run(c.t, &cfg, &log);
         kv_abort(c.t);
     }
@@ -116,7 +130,8 @@ static enum err pages_check(const char *path, uint64_t *out_damaged, struct buf 
     return e;
 }
 
-static int rows_check(struct ctl *ctl, const char *path, struct buf *why, enum err *out_e)
+static int rows_check(struct ctl *ctl, const char *path, const struct node_identity *id, struct buf *why,
+                      enum err *out_e)
 {
     struct kv *kv = NULL;
     struct kv_lmdb_config cfg = {.path = path, .read_only = true};
@@ -124,7 +139,7 @@ static int rows_check(struct ctl *ctl, const char *path, struct buf *why, enum e
     if (*out_e != OK) {
         return 1;
     }
-    int rc = check(kv, ctl->data_dir);
+    int rc = check(kv, ctl->data_dir, id);
     kv_close(kv);
     return rc;
 }
@@ -147,7 +162,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
         e = pages_check(path, &damaged, &why);
     }
     if (e == OK && damaged == 0) {
-        rc = rows_check(ctl, path, &why, &e);
+        rc = rows_check(ctl, path, &id, &why, &e);
     }
     if (e != OK) {
         struct slice w = buf_slice(&why);
