@@ -337,15 +337,16 @@ bool rpc_client_connected(const struct rpc_client *c)
     return __atomic_load_n(&c->pipes, __ATOMIC_ACQUIRE) != 0;
 }
 
-static enum err client_connect(struct rpc_client *c, const char *url, struct buf *why)
+static enum err client_connect(struct rpc_client *c, const struct rpc_client_config *cfg, struct buf *why)
 {
     rpc_nng_init();
-    c->inproc = rpc_url_is_inproc(url);
+    c->inproc = rpc_url_is_inproc(cfg->url);
     if (!c->inproc) {
-        return rpc_redial_open(url, &link_ops, c, &c->redial, why);
+        struct rpc_redial_config rc = {.url = cfg->url, .ops = &link_ops, .user = c, .tls = cfg->tls};
+        return rpc_redial_open(&rc, &c->redial, why);
     }
-    int rv = client_req_open(c, url);
-    return rv == 0 ? OK : rpc_nng_error(rv, "dial", url, why);
+    int rv = client_req_open(c, cfg->url);
+    return rv == 0 ? OK : rpc_nng_error(rv, "dial", cfg->url, why);
 }
 
 static void client_disconnect(struct rpc_client *c)
@@ -375,7 +376,7 @@ enum err rpc_client_open(const struct rpc_client_config *cfg, struct rpc_client 
     c->slots = mem_calloc(c->slots_max, sizeof(struct client_slot *));
     (void)pthread_mutex_init(&c->mutex, NULL);
     (void)pthread_cond_init(&c->wake, NULL);
-    enum err e = c->slots == NULL ? ERR_NOMEM : client_connect(c, cfg->url, why);
+    enum err e = c->slots == NULL ? ERR_NOMEM : client_connect(c, cfg, why);
     if (e == OK && pthread_create(&c->timer, NULL, timer_main, c) != 0) {
         client_disconnect(c);
         e = ERR_NOMEM;

@@ -16,10 +16,12 @@ extern "C" {
 #endif
 
 struct rpc_client;
+struct rpc_tls; /* tls.h */
 
 struct rpc_client_config {
-    const char *url;       /* "inproc://pillarbox", "tcp://host:port", "ipc:///path" */
-    uint32_t inflight_max; /* contexts; more fails with ERR_OVERLOAD. Default 4096 */
+    const char *url;           /* "inproc://pillarbox", "tcp://host:port", "ipc:///path" */
+    uint32_t inflight_max;     /* contexts; more fails with ERR_OVERLOAD. Default 4096 */
+    const struct rpc_tls *tls; /* for tcp://, outlives the client; NULL: plain */
 };
 
 MUST_CHECK enum err rpc_client_open(const struct rpc_client_config *cfg, struct rpc_client **out, struct buf *why);
@@ -69,6 +71,7 @@ struct rpc_subscriber_config {
     void *user;
     void (*on_hint)(void *user, const struct rpc_hint *h);
     void (*on_link)(void *user, bool up);
+    const struct rpc_tls *tls; /* as above */
 };
 MUST_CHECK enum err rpc_subscriber_open(const struct rpc_subscriber_config *cfg, struct rpc_subscriber **out,
                                         struct buf *why);

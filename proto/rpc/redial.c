@@ -7,20 +7,28 @@
 
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
+#include "proto/rpc/refusal.h"
 
 #define BACKOFF_MS_MIN 20
 #define BACKOFF_MS_MAX 1000
 #define DIAL_MS 5000
+#define LASTING_MS 200   /* a connection that ends sooner was a failed attempt: the peer turns us away */
 #define GREETING_MS 5000 /* a peer that accepts and says nothing is not there */
 
 struct rpc_redial {
     struct rpc_redial_ops ops;
     void *user;
-    char *url;
+    const struct rpc_tls *tls;
+    size_t queued_bytes_max;
+    bool hurry;
+    char *url; /* the thread's */
+    struct rpc_refusal refusal;
     struct rpc_poller poller;
     pthread_t thread;
-    pthread_rwlock_t lock;     /* stream: senders read, the thread writes */
+    pthread_rwlock_t lock;     /* stream and next_url: senders read, the thread and rpc_redial_turn write */
     struct rpc_stream *stream; /* NULL between connections */
+    char *next_url;            /* when turned */
+    bool turned;               /* atomic */
     uint32_t up;               /* atomic */
     bool stopping;             /* atomic */
 };
@@ -28,6 +36,12 @@ struct rpc_redial {
 static bool redial_stopping(const struct rpc_redial *r)
 {
     return __atomic_load_n(&r->stopping, __ATOMIC_ACQUIRE);
+}
+
+/* The connection, or the wait for the next, is to end. */
+static bool redial_disturbed(const struct rpc_redial *r)
+{
+    return redial_stopping(r) || __atomic_load_n(&r->turned, __ATOMIC_ACQUIRE);
 }
 
 /* --- the stream's callbacks --- */
@@ -63,7 +77,7 @@ static void redial_serve(struct rpc_redial *r, struct rpc_stream *s)
 {
     uint64_t greet_until = clock_mono_ms(clock_system()) + GREETING_MS;
     bool alive = true;
-    while (alive && !redial_stopping(r)) {
+    while (alive && !redial_disturbed(r)) {
         struct rpc_poll_event ev[2];
         bool up = rpc_redial_is_up(r);
         int n = rpc_poller_wait(&r->poller, ev, 2, up ? -1 : GREETING_MS);
@@ -76,35 +90,81 @@ static void redial_serve(struct rpc_redial *r, struct rpc_stream *s)
     }
 }
 
-/* One connection, from dialing to its end. Returns whether it ever was up. */
-static bool redial_once(struct rpc_redial *r)
+static struct rpc_stream *redial_stream(struct rpc_redial *r)
 {
     int fd;
     struct rpc_stream *s;
     if (rpc_socket_connect(r->url, DIAL_MS, r->poller.event, &fd) != 0) {
-        return false;
+        return NULL;
+    }
+    if (r->hurry) {
+        rpc_socket_hurry(fd);
     }
     if (rpc_stream_open(fd, &r->poller, r, &stream_ops, r, &s) != OK) {
         rpc_socket_close(fd);
+        return NULL;
+    }
+    rpc_stream_limit(s, r->queued_bytes_max);
+    if (r->tls != NULL && rpc_url_is_tcp(r->url) && rpc_stream_secure(s, r->tls, false) != OK) {
+        rpc_stream_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+static void redial_complain(struct rpc_redial *r, struct rpc_stream *s)
+{
+    const char *why = rpc_stream_tls_failure(s);
+    if (why != NULL) {
+        rpc_refusal_log(&r->refusal, "rpc.tls_failed", r->url, why);
+    }
+}
+
+/* One connection, from dialing to its end. Returns whether it was one for a while. */
+static bool redial_once(struct rpc_redial *r)
+{
+    struct rpc_stream *s = redial_stream(r);
+    if (s == NULL) {
         return false;
     }
     stream_set(r, s);
+    uint64_t since = clock_mono_ms(clock_system());
     redial_serve(r, s);
     bool was_up = __atomic_exchange_n(&r->up, 0, __ATOMIC_ACQ_REL) != 0;
     stream_set(r, NULL);
     if (was_up) {
         r->ops.on_down(r->user);
     }
+    redial_complain(r, s);
     rpc_stream_free(s);
-    return was_up;
+    return was_up && clock_mono_ms(clock_system()) - since >= LASTING_MS;
 }
 
 static void redial_pause(struct rpc_redial *r, uint64_t ms)
 {
     struct rpc_poll_event ev;
     uint64_t until = clock_mono_ms(clock_system()) + ms;
-    for (uint64_t now = until - ms; now < until && !redial_stopping(r); now = clock_mono_ms(clock_system())) {
+    for (uint64_t now = until - ms; now < until && !redial_disturbed(r); now = clock_mono_ms(clock_system())) {
         (void)rpc_poller_wait(&r->poller, &ev, 1, (int)(until - now));
+    }
+}
+
+static void url_take(struct rpc_redial *r)
+{
+    (void)pthread_rwlock_wrlock(&r->lock);
+    if (__atomic_exchange_n(&r->turned, false, __ATOMIC_ACQ_REL)) {
+        mem_free(r->url);
+        r->url = r->next_url;
+        r->next_url = NULL;
+    }
+    (void)pthread_rwlock_unlock(&r->lock);
+}
+
+static void redial_idle(struct rpc_redial *r)
+{
+    struct rpc_poll_event ev;
+    while (!redial_disturbed(r)) {
+        (void)rpc_poller_wait(&r->poller, &ev, 1, -1);
     }
 }
 
@@ -113,6 +173,14 @@ static void *redial_main(void *arg)
     struct rpc_redial *r = arg;
     uint64_t backoff_ms = BACKOFF_MS_MIN;
     while (!redial_stopping(r)) {
+        if (__atomic_load_n(&r->turned, __ATOMIC_ACQUIRE)) {
+            url_take(r);
+            backoff_ms = BACKOFF_MS_MIN;
+        }
+        if (r->url == NULL) {
+            redial_idle(r);
+            continue;
+        }
         if (redial_once(r)) {
             backoff_ms = BACKOFF_MS_MIN;
         }
@@ -124,9 +192,9 @@ static void *redial_main(void *arg)
 
 /* --- life --- */
 
-static int redial_start(struct rpc_redial *r)
+static int redial_start(struct rpc_redial *r, const char *url)
 {
-    int error = r->url == NULL ? ENOMEM : rpc_socket_check(r->url);
+    int error = url == NULL ? 0 : r->url == NULL ? ENOMEM : rpc_socket_check(url);
     if (error != 0 || (error = rpc_poller_open(&r->poller)) != 0) {
         return error;
     }
@@ -140,26 +208,44 @@ static void redial_free(struct rpc_redial *r)
 {
     (void)pthread_rwlock_destroy(&r->lock);
     mem_free(r->url);
+    mem_free(r->next_url);
     mem_free(r);
 }
 
-enum err rpc_redial_open(const char *url, const struct rpc_redial_ops *ops, void *user, struct rpc_redial **out,
-                         struct buf *why)
+enum err rpc_redial_open(const struct rpc_redial_config *cfg, struct rpc_redial **out, struct buf *why)
 {
     struct rpc_redial *r = mem_zalloc(sizeof(*r));
     if (r == NULL) {
         return ERR_NOMEM;
     }
-    r->ops = *ops;
-    r->user = user;
-    r->url = mem_strdup(url);
+    r->ops = *cfg->ops;
+    r->user = cfg->user;
+    r->tls = cfg->tls;
+    r->queued_bytes_max = cfg->queued_bytes_max;
+    r->hurry = cfg->hurry;
+    r->url = cfg->url == NULL ? NULL : mem_strdup(cfg->url);
     (void)pthread_rwlock_init(&r->lock, NULL);
-    int error = redial_start(r);
+    int error = redial_start(r, cfg->url);
     if (error != 0) {
         redial_free(r);
-        return rpc_socket_error(error, "dial", url, why);
+        return rpc_socket_error(error, "dial", cfg->url == NULL ? "" : cfg->url, why);
     }
     *out = r;
+    return OK;
+}
+
+enum err rpc_redial_turn(struct rpc_redial *r, const char *url)
+{
+    char *copy = url == NULL ? NULL : mem_strdup(url);
+    if (url != NULL && copy == NULL) {
+        return ERR_NOMEM;
+    }
+    (void)pthread_rwlock_wrlock(&r->lock);
+    mem_free(r->next_url);
+    r->next_url = copy;
+    __atomic_store_n(&r->turned, true, __ATOMIC_RELEASE);
+    (void)pthread_rwlock_unlock(&r->lock);
+    rpc_poller_wake(&r->poller);
     return OK;
 }
 

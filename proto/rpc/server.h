@@ -15,6 +15,7 @@ extern "C" {
 #endif
 
 struct rpc_server;
+struct rpc_tls; /* tls.h */
 
 struct rpc_request {
     struct queue_node node; /* for the receiver's queues */
@@ -34,6 +35,7 @@ struct rpc_server_config {
     uint32_t contexts; /* default 1024 */
     void *user;
     void (*on_request)(void *user, struct rpc_request *r);
+    const struct rpc_tls *tls; /* for tcp:// of both kinds, outlives the server; NULL: plain */
 };
 
 MUST_CHECK enum err rpc_server_open(const struct rpc_server_config *cfg, struct rpc_server **out, struct buf *why);

@@ -4,14 +4,20 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "proto/base/clock.h"
 #include "proto/base/list.h"
 #include "proto/base/mem.h"
+#include "proto/rpc/refusal.h"
 #include "proto/rpc/stream.h"
 
 #define LISTENERS_MAX 16
 #define HINTS_QUEUED 1024 /* a subscriber */
 #define ACCEPT_RETRY_MS 100
 #define EVENTS_MAX 64
+/* With TLS: who has not proved itself gets little time and room. */
+#define GREETING_MS 5000
+#define GREETING_TICK_MS 500
+#define STRANGERS_MAX 256
 
 /* What the poller's events name. */
 enum source_kind { SOURCE_PORT, SOURCE_PEER };
@@ -19,7 +25,10 @@ enum source_kind { SOURCE_PORT, SOURCE_PEER };
 struct port {
     enum source_kind kind; /* first */
     int fd;
+    char *url;
     bool pub;
+    bool secure;
+    struct rpc_refusal refusal;
     bool starved; /* accepting failed for want of descriptors or memory: tried again a little later */
 };
 
@@ -29,6 +38,8 @@ struct peer {
     struct list node;
     struct stream_server *ss;
     struct rpc_stream *stream;
+    struct port *port;
+    uint64_t greet_until_ms; /* a stranger: no greeting inside TLS yet. 0: none. The I/O thread's. */
     bool pub;
     bool closed;
     bool paused;
@@ -49,6 +60,7 @@ struct stream_server {
     bool running;
     struct port ports[LISTENERS_MAX];
     uint32_t n_ports;
+    uint32_t n_strangers;  /* the I/O thread's */
     pthread_mutex_t mutex; /* all below */
     struct list peers;
     uint32_t inflight; /* handled + unsent of all peers: at srv->contexts reading stops */
@@ -167,28 +179,46 @@ static void peer_frame(void *user, uint64_t tag, nng_msg *m)
     server_request_run(&q->r);
 }
 
-static const struct rpc_stream_ops peer_ops = {.on_frame = peer_frame, .on_sent = peer_sent};
+static void peer_known(void *user)
+{
+    struct peer *p = user;
+    p->ss->n_strangers -= p->greet_until_ms != 0 ? 1 : 0;
+    p->greet_until_ms = 0;
+}
+
+static const struct rpc_stream_ops peer_ops = {.on_open = peer_known, .on_frame = peer_frame, .on_sent = peer_sent};
 
 /* --- the I/O thread --- */
 
-static enum err peer_new(struct stream_server *ss, int fd, bool pub)
+/* Takes fd in any case. */
+static void peer_new(struct stream_server *ss, int fd, struct port *port)
 {
-    struct peer *p = mem_zalloc(sizeof(*p));
+    struct peer *p = port->secure && ss->n_strangers >= STRANGERS_MAX ? NULL : mem_zalloc(sizeof(*p));
     if (p == NULL) {
-        return ERR_NOMEM;
+        rpc_socket_close(fd);
+        return;
     }
     p->kind = SOURCE_PEER;
     p->ss = ss;
-    p->pub = pub;
-    enum err e = rpc_stream_open(fd, &ss->poller, p, &peer_ops, p, &p->stream);
-    if (e != OK) {
+    p->port = port;
+    p->pub = port->pub;
+    if (rpc_stream_open(fd, &ss->poller, p, &peer_ops, p, &p->stream) != OK) {
+        rpc_socket_close(fd);
         mem_free(p);
-        return e;
+        return;
+    }
+    if (port->secure) {
+        if (rpc_stream_secure(p->stream, ss->srv->cfg.tls, true) != OK) {
+            rpc_stream_free(p->stream);
+            mem_free(p);
+            return;
+        }
+        p->greet_until_ms = clock_mono_ms(clock_system()) + GREETING_MS;
+        ss->n_strangers++;
     }
     (void)pthread_mutex_lock(&ss->mutex);
     list_push_back(&ss->peers, &p->node);
     (void)pthread_mutex_unlock(&ss->mutex);
-    return OK;
 }
 
 /* Accepts all that wait: the event comes only once. */
@@ -203,9 +233,7 @@ static void port_accept(struct stream_server *ss, struct port *port)
             port->starved = error != EAGAIN;
             return;
         }
-        if (peer_new(ss, fd, port->pub) != OK) {
-            rpc_socket_close(fd);
-        }
+        peer_new(ss, fd, port);
     }
 }
 
@@ -233,8 +261,30 @@ static void peer_run(struct peer *p, bool hangup)
     if (rpc_stream_run(p->stream, hangup)) {
         return;
     }
+    const char *why = rpc_stream_tls_failure(p->stream);
+    if (why != NULL && !p->closed) {
+        rpc_refusal_log(&p->port->refusal, "rpc.refused", p->port->url, why);
+    }
+    peer_known(p); /* no matter any more */
     (void)pthread_mutex_lock(&ss->mutex);
     p->closed = true;
+    (void)pthread_mutex_unlock(&ss->mutex);
+}
+
+/* Their end comes as an event. */
+static void strangers_expire(struct stream_server *ss)
+{
+    uint64_t now = ss->n_strangers == 0 ? 0 : clock_mono_ms(clock_system());
+    if (now == 0) {
+        return;
+    }
+    (void)pthread_mutex_lock(&ss->mutex);
+    LIST_FOREACH (it, &ss->peers) {
+        struct peer *p = LIST_ENTRY(it, struct peer, node);
+        if (p->greet_until_ms != 0 && p->greet_until_ms <= now) {
+            rpc_stream_shut(p->stream);
+        }
+    }
     (void)pthread_mutex_unlock(&ss->mutex);
 }
 
@@ -264,7 +314,8 @@ static void *io_main(void *arg)
     struct rpc_poll_event ev[EVENTS_MAX];
     bool starved = false;
     while (!io_done(ss)) {
-        int n = rpc_poller_wait(&ss->poller, ev, EVENTS_MAX, starved ? ACCEPT_RETRY_MS : -1);
+        int wait_ms = starved ? ACCEPT_RETRY_MS : ss->n_strangers > 0 ? GREETING_TICK_MS : -1;
+        int n = rpc_poller_wait(&ss->poller, ev, EVENTS_MAX, wait_ms);
         for (int i = 0; i < n; i++) {
             if (ev[i].source == NULL) {
                 continue;
@@ -275,6 +326,7 @@ static void *io_main(void *arg)
                 peer_run(ev[i].source, ev[i].hangup);
             }
         }
+        strangers_expire(ss);
         starved = ports_retry(ss);
         peers_reap(ss);
     }
@@ -314,8 +366,13 @@ int server_stream_listen(struct rpc_server *srv, const char *url, bool pub)
     struct port *port = &ss->ports[ss->n_ports];
     port->kind = SOURCE_PORT;
     port->pub = pub;
+    port->secure = srv->cfg.tls != NULL && rpc_url_is_tcp(url);
     if ((error = rpc_socket_listen(url, &port->fd)) != 0) {
         return error;
+    }
+    if ((port->url = mem_strdup(url)) == NULL) {
+        rpc_socket_close(port->fd);
+        return ENOMEM;
     }
     ss->n_ports++;
     return rpc_poller_add(&ss->poller, port->fd, port);
@@ -387,6 +444,7 @@ void server_stream_close(struct rpc_server *srv)
     }
     for (uint32_t i = 0; i < ss->n_ports; i++) {
         rpc_socket_close(ss->ports[i].fd);
+        mem_free(ss->ports[i].url);
     }
     rpc_poller_close(&ss->poller);
     (void)pthread_mutex_destroy(&ss->mutex);

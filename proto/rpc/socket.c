@@ -28,6 +28,11 @@ bool rpc_url_is_inproc(const char *url)
     return strncmp(url, "inproc:", 7) == 0;
 }
 
+bool rpc_url_is_tcp(const char *url)
+{
+    return strncmp(url, "tcp://", 6) == 0;
+}
+
 enum err rpc_socket_error(int error, const char *what, const char *url, struct buf *why)
 {
     if (why != NULL && buf_printf(why, "%s %s: %s", what, url, strerror(error)) != OK) {
@@ -144,17 +149,33 @@ static int socket_new(const struct address *a, int *out_fd)
     return fd < 0 ? errno : 0;
 }
 
+struct tcp_option {
+    int level, name, value;
+};
+
+static void options_set(int fd, const struct tcp_option *options, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+    }
+}
+
 /* A peer host that vanished is noticed after about a minute, an unacknowledged write likewise. */
 static void socket_tcp_options(int fd)
 {
-    static const struct {
-        int level, name, value;
-    } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},   {SOL_SOCKET, SO_KEEPALIVE, 1},
-                   {IPPROTO_TCP, TCP_KEEPIDLE, 20}, {IPPROTO_TCP, TCP_KEEPINTVL, 10},
-                   {IPPROTO_TCP, TCP_KEEPCNT, 4},   {IPPROTO_TCP, TCP_USER_TIMEOUT, 60000}};
-    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
-    }
+    static const struct tcp_option options[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_KEEPALIVE, 1}, {IPPROTO_TCP, TCP_KEEPIDLE, 20},
+        {IPPROTO_TCP, TCP_KEEPINTVL, 10}, {IPPROTO_TCP, TCP_KEEPCNT, 4}, {IPPROTO_TCP, TCP_USER_TIMEOUT, 60000}};
+    options_set(fd, options, sizeof(options) / sizeof(options[0]));
+}
+
+void rpc_socket_hurry(int fd)
+{
+    static const struct tcp_option options[] = {{IPPROTO_TCP, TCP_KEEPIDLE, 2},
+                                                {IPPROTO_TCP, TCP_KEEPINTVL, 1},
+                                                {IPPROTO_TCP, TCP_KEEPCNT, 3},
+                                                {IPPROTO_TCP, TCP_USER_TIMEOUT, 5000}};
+    options_set(fd, options, sizeof(options) / sizeof(options[0]));
 }
 
 /* A socket file of a process that is gone refuses connections. */

@@ -12,6 +12,7 @@ extern "C" {
 #endif
 
 bool rpc_url_is_inproc(const char *url);
+bool rpc_url_is_tcp(const char *url);
 
 /* Listens. An ipc path that nobody listens on any more is taken over; mode 0600. 0 and the descriptor, or errno. */
 MUST_CHECK int rpc_socket_listen(const char *url, int *out_fd);
@@ -20,6 +21,9 @@ MUST_CHECK int rpc_socket_connect(const char *url, int timeout_ms, int cancel, i
 /* Accepts one: EAGAIN when there is none. */
 MUST_CHECK int rpc_socket_accept(int listen_fd, int *out_fd);
 void rpc_socket_close(int fd);
+/* A tcp peer that vanished is noticed after about five seconds instead of a minute. That also goes for one that reads
+ * nothing for so long while we send. */
+void rpc_socket_hurry(int fd);
 /* Whether the url is one of ours; names are not resolved. */
 MUST_CHECK int rpc_socket_check(const char *url);
 /* EADDRINUSE -> ERR_EXISTS, EACCES -> ERR_PERM, EINVAL -> ERR_INVAL, ENOMEM -> ERR_NOMEM, else ERR_IO. "what url: text"

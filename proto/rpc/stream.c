@@ -9,6 +9,7 @@
 
 #include "proto/base/bytes.h"
 #include "proto/base/mem.h"
+#include "proto/rpc/tls_session.h"
 
 #define GREETING "PBXRPC1\n"
 #define GREETING_BYTES 8
@@ -16,6 +17,7 @@
 #define IN_BYTES (64 * 1024)
 #define OUT_BYTES (64 * 1024)
 #define COPY_BYTES_MAX (8 * 1024) /* frames up to this are gathered by copying: many of them are one write */
+#define FRAME_COST 64             /* of a frame that waits, besides its bytes */
 #define READS_A_RUN 8             /* then other streams have their turn */
 
 struct out_frame {
@@ -39,11 +41,15 @@ struct rpc_stream {
     nng_msg *msg; /* being filled */
     size_t msg_have;
 
-    pthread_mutex_t mutex; /* all below */
+    bool secured; /* the TLS handshake is done, or there is none to do */
+
+    pthread_mutex_t mutex;       /* all below */
+    struct rpc_tls_session *tls; /* NULL: plain. The pointer itself is set before the first run. */
     bool broken;
     bool paused;
     struct out_frame *queue_first, **queue_last;
     uint32_t queued;
+    size_t queued_bytes, queued_bytes_max; /* 0: no bound */
     uint8_t *out;
     size_t out_from, out_to;
     uint32_t batch; /* frames in it */
@@ -133,6 +139,15 @@ static bool in_parse(struct rpc_stream *s)
     return true;
 }
 
+/* As readv: one of the pieces is enough. */
+static ssize_t tls_read(struct rpc_stream *s, const struct iovec *iov)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    ssize_t got = rpc_tls_session_read(s->tls, iov->iov_base, iov->iov_len);
+    (void)pthread_mutex_unlock(&s->mutex);
+    return got;
+}
+
 /* The rest of a long message is read into it; whatever follows goes to the buffer in the same read. recv's results: >
  * 0, 0 at the end, < 0 with errno. */
 static ssize_t in_read(struct rpc_stream *s)
@@ -151,7 +166,7 @@ static ssize_t in_read(struct rpc_stream *s)
     }
     iov[n].iov_base = s->in + s->in_to;
     iov[n++].iov_len = IN_BYTES - s->in_to;
-    ssize_t got = readv(s->fd, iov, n);
+    ssize_t got = s->tls == NULL ? readv(s->fd, iov, n) : tls_read(s, iov);
     if (got > 0) {
         size_t to_msg = (size_t)got < direct ? (size_t)got : direct;
         s->msg_have += to_msg;
@@ -236,6 +251,7 @@ static void out_gather(struct rpc_stream *s)
             s->queue_last = &s->queue_first;
         }
         s->queued--;
+        s->queued_bytes -= n + FRAME_COST;
         s->batch++;
         mem_free(f);
     }
@@ -255,7 +271,8 @@ static ssize_t out_write(struct rpc_stream *s)
         iov[h.msg_iovlen].iov_base = (uint8_t *)nng_msg_body(s->big) + s->big_from;
         iov[h.msg_iovlen++].iov_len = nng_msg_len(s->big) - s->big_from;
     }
-    return sendmsg(s->fd, &h, MSG_NOSIGNAL);
+    return s->tls == NULL ? sendmsg(s->fd, &h, MSG_NOSIGNAL)
+                          : rpc_tls_session_write(s->tls, iov[0].iov_base, iov[0].iov_len);
 }
 
 /* True when all of the batch is out. */
@@ -321,7 +338,8 @@ enum err rpc_stream_send(struct rpc_stream *s, uint64_t tag, nng_msg *m, uint32_
     f->tag = tag;
     f->msg = m;
     (void)pthread_mutex_lock(&s->mutex);
-    if (s->broken || (queued_max > 0 && s->queued >= queued_max)) {
+    if (s->broken || (queued_max > 0 && s->queued >= queued_max) ||
+        (s->queued_bytes_max > 0 && s->queued_bytes + nng_msg_len(m) + FRAME_COST > s->queued_bytes_max)) {
         enum err e = s->broken ? ERR_CLOSED : ERR_OVERLOAD;
         (void)pthread_mutex_unlock(&s->mutex);
         mem_free(f);
@@ -330,6 +348,7 @@ enum err rpc_stream_send(struct rpc_stream *s, uint64_t tag, nng_msg *m, uint32_
     *s->queue_last = f;
     s->queue_last = &f->next;
     s->queued++;
+    s->queued_bytes += nng_msg_len(m) + FRAME_COST;
     uint32_t sent = s->out_to == 0 ? out_run(s) : 0; /* else the socket is full: its event goes on */
     (void)pthread_mutex_unlock(&s->mutex);
     told_sent(s, sent);
@@ -344,10 +363,54 @@ bool rpc_stream_sending(struct rpc_stream *s)
     return sending;
 }
 
+/* --- TLS --- */
+
+enum err rpc_stream_secure(struct rpc_stream *s, const struct rpc_tls *tls, bool accepted)
+{
+    s->secured = false;
+    return rpc_tls_session_new(tls, s->fd, accepted, &s->tls);
+}
+
+const char *rpc_stream_tls_failure(struct rpc_stream *s)
+{
+    if (s->tls == NULL) {
+        return NULL;
+    }
+    (void)pthread_mutex_lock(&s->mutex);
+    const char *why = rpc_tls_session_failure(s->tls);
+    (void)pthread_mutex_unlock(&s->mutex);
+    return why;
+}
+
+/* OK, ERR_TIMEOUT: not yet, else over. */
+static enum err secure_run(struct rpc_stream *s)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    enum err e = s->broken ? ERR_CLOSED : rpc_tls_session_handshake(s->tls);
+    (void)pthread_mutex_unlock(&s->mutex);
+    s->secured = e == OK;
+    return e;
+}
+
 /* --- life --- */
+
+void rpc_stream_limit(struct rpc_stream *s, size_t queued_bytes_max)
+{
+    s->queued_bytes_max = queued_bytes_max;
+}
 
 bool rpc_stream_run(struct rpc_stream *s, bool hangup)
 {
+    if (!s->secured) {
+        enum err e = secure_run(s);
+        if (e != OK && (hangup || e != ERR_TIMEOUT)) {
+            rpc_stream_shut(s);
+            return false;
+        }
+        if (e != OK) {
+            return true;
+        }
+    }
     (void)pthread_mutex_lock(&s->mutex);
     uint32_t sent = out_run(s);
     (void)pthread_mutex_unlock(&s->mutex);
@@ -383,6 +446,7 @@ enum err rpc_stream_open(int fd, struct rpc_poller *poller, void *source, const 
     s->ops = *ops;
     s->user = user;
     s->queue_last = &s->queue_first;
+    s->secured = true;
     (void)pthread_mutex_init(&s->mutex, NULL);
     s->in = mem_alloc(IN_BYTES);
     s->out = mem_alloc(OUT_BYTES);
@@ -413,6 +477,7 @@ void rpc_stream_free(struct rpc_stream *s)
     if (s->msg != NULL) {
         nng_msg_free(s->msg);
     }
+    rpc_tls_session_free(s->tls);
     if (s->fd >= 0) {
         rpc_poller_remove(s->poller, s->fd);
         (void)close(s->fd);

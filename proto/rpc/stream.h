@@ -9,12 +9,16 @@
  * then the frame (frame.h). The tag is the caller's and comes back with the reply. A length over RPC_RECV_BYTES_MAX
  * ends the connection.
  *
+ * With TLS (rpc_stream_secure) all of this travels inside it, after the handshake: a peer that fails in that sees no
+ * greeting.
+ *
  * Threads: one I/O thread runs the stream; sending, pausing and shutting from any. */
 #ifndef PROTO_RPC_STREAM_H
 #define PROTO_RPC_STREAM_H
 
 #include "proto/rpc/nng_common.h"
 #include "proto/rpc/socket.h"
+#include "proto/rpc/tls.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,12 +39,19 @@ struct rpc_stream_ops {
 /* Takes fd when OK. The poller's events for the stream carry `source`. ERR_NOMEM. */
 MUST_CHECK enum err rpc_stream_open(int fd, struct rpc_poller *poller, void *source, const struct rpc_stream_ops *ops,
                                     void *user, struct rpc_stream **out);
+/* Before the first run and before any other thread knows the stream. accepted: the peer dialed us. The failure's text
+ * is good until rpc_stream_free; NULL: TLS did not fail. ERR_NOMEM. */
+MUST_CHECK enum err rpc_stream_secure(struct rpc_stream *s, const struct rpc_tls *tls, bool accepted);
+const char *rpc_stream_tls_failure(struct rpc_stream *s);
+/* Before the first send: ERR_OVERLOAD when frames of more than this would wait. */
+void rpc_stream_limit(struct rpc_stream *s, size_t queued_bytes_max);
 /* Closes. Nobody uses the stream any more. */
 void rpc_stream_free(struct rpc_stream *s);
 /* Reads, delivers and writes what is possible now. False: the connection has ended. */
 bool rpc_stream_run(struct rpc_stream *s, bool hangup);
 
-/* Takes m when OK. ERR_CLOSED; ERR_OVERLOAD when queued_max frames wait already (0: no bound); ERR_NOMEM. */
+/* Takes m when OK. ERR_CLOSED; ERR_OVERLOAD when queued_max frames wait already (0: no bound), or as rpc_stream_limit
+ * says; ERR_NOMEM. */
 MUST_CHECK enum err rpc_stream_send(struct rpc_stream *s, uint64_t tag, nng_msg *m, uint32_t queued_max);
 /* No further on_frame after the one that runs, until resumed: the peer's writes push back. */
 void rpc_stream_pause(struct rpc_stream *s);

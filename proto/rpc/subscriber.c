@@ -114,8 +114,8 @@ enum err rpc_subscriber_open(const struct rpc_subscriber_config *cfg, struct rpc
     }
     s->cfg = *cfg;
     rpc_nng_init();
-    enum err e =
-        rpc_url_is_inproc(cfg->url) ? sub_open(s, why) : rpc_redial_open(cfg->url, &link_ops, s, &s->redial, why);
+    struct rpc_redial_config rc = {.url = cfg->url, .ops = &link_ops, .user = s, .tls = cfg->tls};
+    enum err e = rpc_url_is_inproc(cfg->url) ? sub_open(s, why) : rpc_redial_open(&rc, &s->redial, why);
     if (e != OK) {
         mem_free(s);
         return e;

@@ -31,7 +31,7 @@ OWNERS = [
     (r"lmdb\.h", [r"storage/kv/"]),
     (r"raft(\.h|/)", [r"replication/raft_[^/]*$"]),
     (r"liburing(\.h|/)", [r"frontend/net/"]),
-    (r"openssl/", [r"frontend/net/tls[^/]*$", r"frontend/session/(scram|credentials)[^/]*$"]),
+    (r"openssl/", [r"frontend/net/tls[^/]*$", r"frontend/session/(scram|credentials)[^/]*$", r"proto/rpc/tls[^/]*$"]),
     (r"yaml\.h", [r"program/"]),
     (r"(argon2|crypt)\.h", [r"frontend/session/"]),
     (r"utf8proc\.h", [r"proto/message/", r"storage/mailbox/name[^/]*$"]),  # case maps; NFC of mailbox names

@@ -19,6 +19,7 @@ SOUND = {
     "proto/base/mem.h": "#ifndef PROTO_BASE_MEM_H\n#define PROTO_BASE_MEM_H\nvoid *mem_new(unsigned long n);\n#endif\n",
     "storage/kv/kv_lmdb.c": '#include <lmdb.h>\n#include "proto/base/mem.h"\n',
     "frontend/net/tls_load.c": "#include <openssl/ssl.h>\n",
+    "proto/rpc/tls.c": "#include <openssl/ssl.h>\n",
     "frontend/imap/cmd/noop.c": '#include "frontend/session/auth.h"\n\nIMAP_CMD(noop) = {\n    .name = "NOOP",\n};\n',
     "frontend/imap/cmd/idle.c": "const struct imap_cmd imap_cmd_idle = {0};\n",
     "frontend/imap/CMakeLists.txt": "pb_table(pb_imap frontend/imap/cmd imap_cmd imap_cmd)\n",
@@ -86,8 +87,11 @@ class Rules(Case):
             with self.subTest(header=header):
                 self.fails(rules.owners, "frontend/pop3/a.c", f"#include <{header}>\n", "belongs to")
 
-    def test_openssl_outside_of_the_tls_files_of_net_is_found(self):
-        self.fails(rules.owners, "frontend/net/conn.c", "#include <openssl/ssl.h>\n", "belongs to")
+    def test_openssl_outside_of_the_tls_files_of_net_and_rpc_is_found(self):
+        for path in ["frontend/net/conn.c", "proto/rpc/stream.c"]:
+            with self.subTest(path=path):
+                self.fails(rules.owners, path, "#include <openssl/ssl.h>\n", "belongs to")
+                self.put(path, "")
 
     def test_every_banned_call_is_found(self):
         for name in ["sprintf", "vsprintf", "strcpy", "strcat", "gets", "strtok", "strtok_r", "atoi", "atol", "atof", "malloc",

@@ -1,1 +1,1 @@
-set(LINK pb_rpc)
+set(LINK pb_rpc pb_boringssl)

@@ -226,7 +226,7 @@ TEST_F(NodeTest, RequestsThatComeWhileItStartsAreServedOrPutOff)
      * process. */
     rpc_client_close(client);
     std::string socket = "ipc://" + dir + "/ctl.sock";
-    struct rpc_client_config cc = {socket.c_str(), 16};
+    struct rpc_client_config cc = {socket.c_str(), 16, nullptr};
     ASSERT_EQ(OK, rpc_client_open(&cc, &client, nullptr));
     std::atomic<bool> stop{false};
     std::atomic<int> ok{0};
@@ -356,7 +356,7 @@ TEST_F(NodeTest, TheDirectoryIsForItsOwnerOnlyAndTheSocketToo)
     up();
     struct rpc_client *ctl = nullptr;
     std::string url = "ipc://" + dir + "/ctl.sock";
-    struct rpc_client_config cc = {url.c_str(), 4};
+    struct rpc_client_config cc = {url.c_str(), 4, nullptr};
     ASSERT_EQ(OK, rpc_client_open(&cc, &ctl, nullptr));
     struct rpc_call c = call_of(0, 0, METHOD_STATUS, "", "");
     ASSERT_EQ(OK, rpc_client_call(ctl, &c));
