@@ -19,6 +19,7 @@
 struct ctl {
     struct rpc_client *client; /* NULL until the first call */
     const char *url;
+    struct rpc_tls *tls; /* for tcp; NULL: plain */
     const char *data_dir;
     uint64_t default_shards; /* storage.shards */
     uint32_t shards;         /* of the cluster; read with the first ctl_shards() */

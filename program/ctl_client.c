@@ -37,7 +37,7 @@ static enum err client_open(struct ctl *c)
         return ERR_UNAVAILABLE;
     }
     buf_init(&why, 4096);
-    struct rpc_client_config cfg = {.url = c->url, .inflight_max = 16};
+    struct rpc_client_config cfg = {.url = c->url, .inflight_max = 16, .tls = c->tls};
     enum err e = rpc_client_open(&cfg, &c->client, &why);
     if (e != OK) {
         struct slice w = buf_slice(&why);

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "program/cluster_tls.h"
 #include "program/ctl.h"
 #include "program/roles.h"
 
@@ -108,6 +109,20 @@ static int run(struct ctl *ctl, int argc, char **argv)
     return unknown(argv);
 }
 
+/* To a node elsewhere, as a frontend would go there. */
+static bool tls_open(const struct config *c, struct ctl *ctl)
+{
+    struct buf why;
+    buf_init(&why, 4096);
+    enum err e = cluster_tls_open(c, CLUSTER_SIDE_FRONTEND, &ctl->tls, &why);
+    if (e != OK) {
+        struct slice w = buf_slice(&why);
+        fprintf(stderr, "pillarbox ctl: %.*s\n", (int)w.n, (const char *)w.p);
+    }
+    buf_fini(&why);
+    return e == OK;
+}
+
 int ctl_main(const struct config *c, int argc, char **argv)
 {
     char url[1200];
@@ -120,6 +135,9 @@ int ctl_main(const struct config *c, int argc, char **argv)
     }
     struct ctl ctl = {.data_dir = data != NULL ? data : c->data_dir, .url = url, .default_shards = c->storage_shards};
     snprintf(url, sizeof(url), node != NULL ? "%s" : "ipc://%s/ctl.sock", node != NULL ? node : ctl.data_dir);
+    if (node != NULL && !tls_open(c, &ctl)) {
+        return 1;
+    }
     arena_init(&ctl.arena, ARENA_BYTES);
     int rc = run(&ctl, argc, argv);
     if (rc == 1 && ctl.unanswered) {
@@ -128,6 +146,7 @@ int ctl_main(const struct config *c, int argc, char **argv)
     if (ctl.client != NULL) {
         rpc_client_close(ctl.client);
     }
+    rpc_tls_close(ctl.tls);
     arena_fini(&ctl.arena);
     return rc;
 }

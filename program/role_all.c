@@ -1,12 +1,11 @@
 #include "program/cluster_join.h"
 #include "program/roles.h"
 #include "proto/base/log.h"
-#include "storage/node/node.h"
 
 int role_all(const struct config *c)
 {
     struct buf why;
-    struct node *node = NULL;
+    struct storage storage = {.node = NULL};
     struct frontend *front = NULL;
     if (cluster_must_wait(c)) {
         log_error("all.start",
@@ -15,15 +14,16 @@ int role_all(const struct config *c)
     }
     signals_block();
     buf_init(&why, 4096);
-    enum err e = storage_start(c, true, &node, &why);
+    enum err e = storage_tls(c, &storage, &why);
+    if (e == OK) {
+        e = storage_start(c, true, &storage, &why);
+    }
     if (e == OK) {
         e = frontend_start(c, INPROC_RPC_URL, INPROC_PUB_URL, &front, &why);
     }
     if (e != OK) {
         log_error("all.start", "could not start", LOG_SLICE("why", buf_slice(&why)), LOG_ERR(e));
-        if (node != NULL) {
-            node_stop(node);
-        }
+        storage_stop(&storage);
         buf_fini(&why);
         return 1;
     }
@@ -34,7 +34,7 @@ int role_all(const struct config *c)
     }
     log_info("all.stop", "draining");
     frontend_stop(front);
-    node_stop(node);
+    storage_stop(&storage);
     log_info("all.stopped", "stopped");
     return 0;
 }

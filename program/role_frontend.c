@@ -8,6 +8,7 @@
 #include "frontend/session/auth.h"
 #include "frontend/session/backend.h"
 #include "frontend/smtp/smtp.h"
+#include "program/cluster_tls.h"
 #include "program/roles.h"
 #include "proto/base/log.h"
 #include "proto/base/mem.h"
@@ -20,7 +21,8 @@
 /* A frontend's parts, in the order in which they start; stopped in reverse. */
 struct frontend {
     const struct config *config;
-    struct tls_context *tls; /* NULL: none configured */
+    struct tls_context *tls;     /* NULL: none configured */
+    struct rpc_tls *storage_tls; /* NULL: plain */
     struct backend *backend;
     struct auth *auth;
     struct server *server;
@@ -220,12 +222,17 @@ static bool ready(void *user)
 static enum err backend_start(struct frontend *f, const char *rpc_url, const char *pub_url, struct buf *why)
 {
     const struct config *c = f->config;
+    enum err e = cluster_tls_open(c, CLUSTER_SIDE_FRONTEND, &f->storage_tls, why);
+    if (e != OK) {
+        return e;
+    }
     struct backend_config bc = {.rpc_url = rpc_url,
                                 .pub_url = pub_url,
                                 .inflight_max = (uint32_t)c->rpc_inflight_max,
                                 .timeout_ms = (uint32_t)c->rpc_timeout_ms,
-                                .upload_bytes_max = (uint32_t)c->message_bytes_max};
-    enum err e = backend_open(&bc, &f->backend, why);
+                                .upload_bytes_max = (uint32_t)c->message_bytes_max,
+                                .tls = f->storage_tls};
+    e = backend_open(&bc, &f->backend, why);
     if (e != OK) {
         return e;
     }
@@ -296,6 +303,7 @@ static void frontend_free(struct frontend *f)
     if (f->backend != NULL) {
         backend_close(f->backend);
     }
+    rpc_tls_close(f->storage_tls);
     if (f->tls != NULL) {
         tls_context_free(f->tls);
     }

@@ -4,6 +4,7 @@
 #include "frontend/admin/admin.h"
 #include "frontend/net/server.h"
 #include "program/cluster_join.h"
+#include "program/cluster_tls.h"
 #include "program/roles.h"
 #include "proto/base/log.h"
 #include "storage/node/node.h"
@@ -38,7 +39,13 @@ static enum err room_check(const struct config *c, struct buf *why)
     return ERR_INVAL;
 }
 
-enum err storage_start(const struct config *c, bool in_process, struct node **out, struct buf *why)
+enum err storage_tls(const struct config *c, struct storage *s, struct buf *why)
+{
+    enum err e = cluster_tls_open(c, CLUSTER_SIDE_RPC, &s->rpc_tls, why);
+    return e == OK ? cluster_tls_open(c, CLUSTER_SIDE_PEER, &s->peer_tls, why) : e;
+}
+
+enum err storage_start(const struct config *c, bool in_process, struct storage *s, struct buf *why)
 {
     char rpc_copy[1024];
     char pub_copy[1024];
@@ -71,15 +78,33 @@ enum err storage_start(const struct config *c, bool in_process, struct node **ou
         .peer_address = self.peer,
         .rpc_address = self.rpc,
         .events_address = self.events,
+        .rpc_tls = s->rpc_tls,
+        .peer_tls = s->peer_tls,
     };
+    struct node *n;
     e = room_check(c, why);
-    return e == OK ? node_start(&cfg, out, why) : e;
+    if (e == OK) {
+        e = node_start(&cfg, &n, why);
+    }
+    if (e == OK) {
+        __atomic_store_n(&s->node, n, __ATOMIC_RELEASE);
+    }
+    return e;
+}
+
+void storage_stop(struct storage *s)
+{
+    if (s->node != NULL) {
+        node_stop(s->node);
+    }
+    rpc_tls_close(s->rpc_tls);
+    rpc_tls_close(s->peer_tls);
 }
 
 /* --- /metrics and the probes of a node without frontends --- */
 
 struct storage_role {
-    struct node *node; /* atomic: NULL while this directory waits for an identity */
+    struct storage storage;
     struct server *server;
     struct admin_config admin;
 };
@@ -87,7 +112,7 @@ struct storage_role {
 static bool ready(void *user)
 {
     const struct storage_role *r = user;
-    const struct node *n = __atomic_load_n(&r->node, __ATOMIC_ACQUIRE);
+    const struct node *n = __atomic_load_n(&r->storage.node, __ATOMIC_ACQUIRE);
     return n != NULL && node_ready(n);
 }
 
@@ -120,26 +145,20 @@ static void role_stop(struct storage_role *r)
         server_drain(r->server, 0);
         server_stop(r->server);
     }
-    if (r->node != NULL) {
-        node_stop(r->node);
-    }
+    storage_stop(&r->storage);
 }
 
 /* ERR_SHUTDOWN: told to stop before there was anything to serve. */
 static enum err role_start(const struct config *c, struct storage_role *r, struct buf *why)
 {
-    struct node *n;
     enum err e = admin_start(c, r, why);
+    if (e == OK) {
+        e = storage_tls(c, &r->storage, why);
+    }
     if (e == OK && cluster_must_wait(c)) {
-        e = cluster_wait(c, NULL, why);
+        e = cluster_wait(c, r->storage.rpc_tls, why);
     }
-    if (e == OK) {
-        e = storage_start(c, false, &n, why);
-    }
-    if (e == OK) {
-        __atomic_store_n(&r->node, n, __ATOMIC_RELEASE);
-    }
-    return e;
+    return e == OK ? storage_start(c, false, &r->storage, why) : e;
 }
 
 static enum err role_run(const struct config *c)

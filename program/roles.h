@@ -7,6 +7,7 @@
 
 struct node;
 struct frontend;
+struct rpc_tls;
 
 int role_all(const struct config *c);
 int role_storage(const struct config *c);
@@ -15,8 +16,16 @@ int role_config(const struct config *c);
 int ctl_main(const struct config *c, int argc, char **argv);
 
 /* --- pieces that role_all shares --- */
+struct storage {
+    struct node *node;                  /* atomic; NULL before it serves */
+    struct rpc_tls *rpc_tls, *peer_tls; /* NULL: plain */
+};
+/* Opens what the configuration says of the cluster's certificates; first. s is zeroed by the caller, and in every case
+ * for storage_stop. */
+MUST_CHECK enum err storage_tls(const struct config *c, struct storage *s, struct buf *why);
 /* in_process: serve RPC over inproc as well. */
-MUST_CHECK enum err storage_start(const struct config *c, bool in_process, struct node **out, struct buf *why);
+MUST_CHECK enum err storage_start(const struct config *c, bool in_process, struct storage *s, struct buf *why);
+void storage_stop(struct storage *s);
 MUST_CHECK enum err frontend_start(const struct config *c, const char *rpc_url, const char *pub_url,
                                    struct frontend **out, struct buf *why);
 void frontend_reload(struct frontend *f);

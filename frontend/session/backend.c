@@ -31,7 +31,8 @@ enum err backend_open(const struct backend_config *cfg, struct backend **out, st
     b->cfg.timeout_ms = cfg->timeout_ms == 0 ? TIMEOUT_DEFAULT_MS : cfg->timeout_ms;
     b->cfg.upload_bytes_max = cfg->upload_bytes_max == 0 ? UPLOAD_DEFAULT_BYTES : cfg->upload_bytes_max;
     struct rpc_client_config rc = {.url = cfg->rpc_url,
-                                   .inflight_max = cfg->inflight_max == 0 ? INFLIGHT_DEFAULT : cfg->inflight_max};
+                                   .inflight_max = cfg->inflight_max == 0 ? INFLIGHT_DEFAULT : cfg->inflight_max,
+                                   .tls = cfg->tls};
     enum err e = rpc_client_open(&rc, &b->client, why);
     if (e == OK) {
         e = resolve_cache_open(&b->resolved);

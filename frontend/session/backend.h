@@ -32,6 +32,7 @@ struct backend_config {
     uint32_t inflight_max;
     uint32_t timeout_ms;       /* default deadline of a call; 30,000 */
     uint32_t upload_bytes_max; /* largest body: what is reserved for an upload of unknown size; 64 MiB */
+    const struct rpc_tls *tls; /* for tcp urls, outlives the backend; NULL: plain */
 };
 
 MUST_CHECK enum err backend_open(const struct backend_config *cfg, struct backend **out, struct buf *why);

@@ -288,7 +288,8 @@ enum err watch_registry_open(struct backend *b, struct watch_registry **out, str
         pthread_mutex_init(&r->stripes[i].lock, NULL);
         hmap_init(&r->stripes[i].map);
     }
-    struct rpc_subscriber_config sc = {.url = b->cfg.pub_url, .user = r, .on_hint = on_hint, .on_link = on_link};
+    struct rpc_subscriber_config sc = {
+        .url = b->cfg.pub_url, .user = r, .on_hint = on_hint, .on_link = on_link, .tls = b->cfg.tls};
     enum err e = rpc_subscriber_open(&sc, &r->sub, why);
     if (e == OK && pthread_create(&r->checker, NULL, checker_main, r) != 0) {
         e = ERR_NOMEM;

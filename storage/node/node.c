@@ -162,7 +162,8 @@ static enum err rpc_open(struct node *n, const struct node_config *cfg, struct b
                                    .pub_urls = cfg->pub_urls,
                                    .n_pub_urls = cfg->n_pub_urls,
                                    .user = n,
-                                   .on_request = on_request};
+                                   .on_request = on_request,
+                                   .tls = cfg->rpc_tls};
     return rpc_server_open(&rc, &n->rpc, why);
 }
 

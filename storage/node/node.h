@@ -14,6 +14,7 @@ extern "C" {
 #endif
 
 struct node;
+struct rpc_tls; /* proto/rpc/tls.h */
 
 struct node_config {
     const char *data_dir;        /* made when missing, mode 0700; holds node.id, volume.mdb, ctl.sock */
@@ -33,6 +34,10 @@ struct node_config {
     const char *peer_address;
     const char *rpc_address;
     const char *events_address;
+    const char *peer_listen; /* where other nodes dial; NULL or empty: this one stays alone */
+    /* Of tcp connections, outlive the node; NULL: plain. */
+    const struct rpc_tls *rpc_tls;  /* RPC and hints */
+    const struct rpc_tls *peer_tls; /* between nodes */
 };
 
 /* Opens or makes the data directory (cluster id, node id; a foreign or newer one, or one that lost its store, is

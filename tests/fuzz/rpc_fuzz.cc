@@ -1,5 +1,6 @@
-/* What an RPC server, client and subscriber take off the wire: the stream of a connection, frames, hints, and the
- * protobuf message of every method. The first byte chooses; what decodes is encoded again and must decode to the same.
+/* What an RPC server, client and subscriber take off the wire: the stream of a connection, frames, hints, the
+ * hello of a link, and the protobuf message of every method. The first byte chooses; what decodes is encoded again and
+ * must decode to the same.
  */
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,6 +14,8 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "proto/rpc/frame.h"
+#include "proto/rpc/hello.h"
+#include "proto/rpc/links.h"
 #include "proto/rpc/method.h"
 #include "proto/rpc/socket.h"
 #include "proto/rpc/stream.h"
@@ -95,6 +98,18 @@ void hint(slice bytes)
     must(memcmp(once, twice, sizeof(once)) == 0);
 }
 
+/* A hello has one spelling. */
+void hello(slice bytes)
+{
+    rpc_hello h;
+    if (rpc_hello_decode(bytes, &h) != OK) {
+        return;
+    }
+    must(h.lane < RPC_LANES && h.from.v != 0 && h.to.v != 0 && h.epoch != 0);
+    uint8_t again[RPC_HELLO_BYTES_MAX];
+    must(rpc_hello_encode(&h, again) == bytes.n && memcmp(again, bytes.p, bytes.n) == 0);
+}
+
 using Frames = std::vector<std::pair<uint64_t, std::string>>;
 
 void frame_keep(void *user, uint64_t tag, nng_msg *m)
@@ -149,6 +164,7 @@ void stream(slice bytes)
 }
 
 constexpr uint8_t kStream = 254;
+constexpr uint8_t kHello = 253;
 
 } // namespace
 
@@ -164,6 +180,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         hint(rest);
     } else if (data[0] == kStream) {
         stream(rest);
+    } else if (data[0] == kHello) {
+        hello(rest);
     } else {
         unpack_as(data[0], rest);
     }

@@ -517,6 +517,38 @@ TEST_P(Links, AReceiverThatHoldsItsFramesStopsTheSenderAndNothingIsLost)
     EXPECT_EQ(OK, a.send(2, RPC_LANE_BULK, "on it goes"));
 }
 
+/* Also how a peer is noticed whose machine is gone: nothing that we send gets anywhere. */
+TEST(LinksPlain, APeerThatTakesNothingForFiveSecondsIsGivenUp)
+{
+    Node a(1);
+    int port = free_port();
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = Proxy::address(port);
+    ASSERT_EQ(0, bind(listener, (struct sockaddr *)&address, sizeof(address)));
+    ASSERT_EQ(0, listen(listener, 1));
+    ASSERT_EQ(OK, rpc_links_peer(a.l, {2}, ("tcp://127.0.0.1:" + std::to_string(port)).c_str()));
+    int fd[RPC_LANES];
+    for (int &f : fd) {
+        f = accept(listener, nullptr, nullptr);
+        ASSERT_EQ(8, write(f, "PBXRPC1\n", 8));
+    }
+    close(listener);
+    ASSERT_TRUE(eventually([&] { return rpc_links_is_up(a.l, {2}); }));
+    auto until = std::chrono::steady_clock::now() + 15s;
+    auto start = std::chrono::steady_clock::now();
+    while (a.send(2, RPC_LANE_CONTROL, std::string(100000, 'x')) != ERR_CLOSED &&
+           std::chrono::steady_clock::now() < until) {
+        std::this_thread::sleep_for(5ms);
+    }
+    auto took = std::chrono::steady_clock::now() - start;
+    EXPECT_GT(took, 3s);
+    EXPECT_LT(took, 12s);
+    EXPECT_EQ(2u, a.heard().size());
+    for (int f : fd) {
+        close(f);
+    }
+}
+
 TEST(LinksPlain, EmptyFramesTakeRoomToo)
 {
     Node b(2);

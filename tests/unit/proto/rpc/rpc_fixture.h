@@ -126,6 +126,12 @@ struct Server {
         held.clear();
     }
 
+    size_t arrivals_count()
+    {
+        std::lock_guard<std::mutex> g(mutex);
+        return arrivals.size();
+    }
+
     size_t held_count()
     {
         std::lock_guard<std::mutex> g(mutex);
