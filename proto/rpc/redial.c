@@ -149,8 +149,11 @@ static void redial_pause(struct rpc_redial *r, uint64_t ms)
     }
 }
 
+/* The wake-up that told of it is used up first: it would end the next connect. */
 static void url_take(struct rpc_redial *r)
 {
+    struct rpc_poll_event ev;
+    (void)rpc_poller_wait(&r->poller, &ev, 1, 0);
     (void)pthread_rwlock_wrlock(&r->lock);
     if (__atomic_exchange_n(&r->turned, false, __ATOMIC_ACQ_REL)) {
         mem_free(r->url);
@@ -176,6 +179,7 @@ static void *redial_main(void *arg)
         if (__atomic_load_n(&r->turned, __ATOMIC_ACQUIRE)) {
             url_take(r);
             backoff_ms = BACKOFF_MS_MIN;
+            continue; /* the wake-up may have been the end's */
         }
         if (r->url == NULL) {
             redial_idle(r);
