@@ -88,11 +88,18 @@ class CertFolder
         return path;
     }
 
-    std::string certificate(const std::string &name, const Identity &i)
+    std::string chain(const std::string &name, const std::vector<const Identity *> &all)
     {
         BIO *b = BIO_new(BIO_s_mem());
-        PEM_write_bio_X509(b, i.x);
+        for (const Identity *i : all) {
+            PEM_write_bio_X509(b, i->x);
+        }
         return text(name, bio_text(b));
+    }
+
+    std::string certificate(const std::string &name, const Identity &i)
+    {
+        return chain(name, {&i});
     }
 
     std::string key(const std::string &name, const Identity &i)

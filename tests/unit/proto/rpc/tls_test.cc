@@ -138,6 +138,25 @@ TEST(Tls, AClientOfAnotherCaOrWithoutATimelyCertificateIsRefusedAndTheServerLive
     EXPECT_EQ(1u, p.srv.arrivals_count());
 }
 
+TEST(Tls, TwoCasOfOneRootAreNotTakenForEachOther)
+{
+    Identity root("root", true), node_ca("node CA", true, &root), frontend_ca("frontend CA", true, &root);
+    Identity node("node-1", false, &node_ca), frontend("frontend-1", false, &frontend_ca);
+    CertFolder files;
+    std::string nodes = files.certificate("nodes.pem", node_ca);
+    struct rpc_tls *n = nullptr, *f = nullptr;
+    ASSERT_EQ(OK, tls_open(files.certificate("n.pem", node), files.key("n.key", node), {nodes}, &n));
+    ASSERT_EQ(OK, tls_open(files.chain("f.pem", {&frontend, &frontend_ca, &root}), files.key("f.key", frontend),
+                           {nodes}, &f));
+    {
+        Pair p(n);
+        EXPECT_TRUE(p.works(n)); /* though nobody has the root */
+        EXPECT_FALSE(p.works(f, 700));
+    }
+    rpc_tls_close(n);
+    rpc_tls_close(f);
+}
+
 TEST(Tls, AServerOfAnotherCaIsNotBelieved)
 {
     Pair p(certs_shared().stranger); /* which would take this client */
