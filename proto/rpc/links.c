@@ -106,6 +106,11 @@ enum err links_dial(struct links_node *n, const char *address)
     return e;
 }
 
+bool links_address_ok(const char *url)
+{
+    return rpc_url_is_tcp(url) && strlen(url) <= RPC_HELLO_ADDRESS_BYTES_MAX && rpc_socket_check(url) == 0;
+}
+
 /* --- the table --- */
 
 struct links_node *links_find(struct rpc_links *l, struct node_id id)
@@ -254,7 +259,7 @@ static enum err config_copy(struct rpc_links *l, const struct rpc_links_config *
     if (l->cfg.listen_url == NULL || l->cfg.address == NULL) {
         return ERR_NOMEM;
     }
-    return strlen(address) <= RPC_HELLO_ADDRESS_BYTES_MAX ? OK : ERR_INVAL;
+    return address[0] == '\0' || links_address_ok(address) ? OK : ERR_INVAL;
 }
 
 enum err rpc_links_open(const struct rpc_links_config *cfg, struct rpc_links **out, struct buf *why)

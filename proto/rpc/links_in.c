@@ -71,7 +71,7 @@ static const char *dial_back(const struct rpc_hello *h, struct links_node *n)
     }
     memcpy(url, h->address.p, h->address.n);
     url[h->address.n] = '\0';
-    if (!rpc_url_is_tcp(url) || rpc_socket_check(url) != 0) {
+    if (!links_address_ok(url)) {
         return "the hello's address is none";
     }
     return links_dial(n, url) == OK ? NULL : "no memory to dial back";

@@ -75,6 +75,8 @@ struct rpc_links {
 struct links_node *links_find(struct rpc_links *l, struct node_id id);
 /* With the mutex held. ERR_LIMIT, ERR_NOMEM. */
 MUST_CHECK enum err links_find_or_add(struct rpc_links *l, struct node_id id, struct links_node **out);
+/* What a hello may announce. */
+bool links_address_ok(const char *url);
 /* With the mutex held. NULL: no longer. ERR_NOMEM, ERR_IO: as before, or not at all. */
 MUST_CHECK enum err links_dial(struct links_node *n, const char *address);
 

@@ -301,7 +301,7 @@ TEST(LinksPlain, NoMoreThanSixtyFourNodesAndAForgottenOneMakesRoom)
     ASSERT_TRUE(eventually([&] { return b.count() == 1; }));
 }
 
-TEST(LinksPlain, APortThatIsTakenIsSaid)
+TEST(LinksPlain, APortThatIsTakenOrAnAddressThatIsNoneIsSaid)
 {
     Node a(1);
     struct rpc_links_config cfg = {};
@@ -313,6 +313,12 @@ TEST(LinksPlain, APortThatIsTakenIsSaid)
     buf_init(&why, 1000);
     EXPECT_EQ(ERR_EXISTS, rpc_links_open(&cfg, &l, &why));
     EXPECT_NE(std::string::npos, std::string((const char *)buf_slice(&why).p, why.len).find(a.url));
+    buf_reset(&why);
+    std::string url = fresh_url("tcp");
+    cfg.listen_url = url.c_str();
+    cfg.address = "node-2.example:2102"; /* the others would turn this away */
+    EXPECT_EQ(ERR_INVAL, rpc_links_open(&cfg, &l, &why));
+    EXPECT_NE(std::string::npos, std::string((const char *)buf_slice(&why).p, why.len).find(cfg.address));
     buf_fini(&why);
 }
 
