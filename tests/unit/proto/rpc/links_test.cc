@@ -178,6 +178,24 @@ struct RawPeer : RawClient {
     }
 };
 
+/* Sends while the test looks on; ended with its connection. */
+struct Pusher {
+    RawClient &client;
+    std::thread thread;
+
+    Pusher(RawClient &c, const std::function<void()> &work) : client(c), thread(work)
+    {
+    }
+
+    ~Pusher()
+    {
+        if (thread.joinable()) {
+            shutdown(client.fd, SHUT_RDWR);
+            thread.join();
+        }
+    }
+};
+
 std::string numbered(int i, size_t bytes = 0)
 {
     std::string s = std::to_string(i) + ":";
@@ -461,7 +479,7 @@ TEST(LinksPlain, WhatAnOlderConnectionStillHadToSayIsNotDelivered)
     b.holding(true);
     RawPeer one(b), two(b);
     ASSERT_TRUE(one.hello(1, 2, 1));
-    std::thread pusher([&] {
+    Pusher pusher(one, [&] {
         for (int i = 0; i < 14 && one.frame(numbered(i, 400000)); i++) {
         }
     });
@@ -470,8 +488,9 @@ TEST(LinksPlain, WhatAnOlderConnectionStillHadToSayIsNotDelivered)
     std::this_thread::sleep_for(100ms);
     ASSERT_EQ(10u, b.count());
     ASSERT_TRUE(two.hello(1, 2, 2) && two.frame("new"));
-    pusher.join(); /* the rest of it goes nowhere */
+    pusher.thread.join(); /* the rest of it goes nowhere */
     EXPECT_TRUE(one.ended());
+    std::this_thread::sleep_for(100ms);
     EXPECT_EQ(10u, b.count()); /* the newer one finds the window closed, too */
     b.holding(false);
     b.release();
@@ -565,7 +584,7 @@ TEST(LinksPlain, EmptyFramesTakeRoomToo)
     for (int i = 0; i < 1000; i++) {
         many += RawClient::framed("", 0);
     }
-    std::thread pusher([&] {
+    Pusher pusher(one, [&] {
         for (int i = 0; i < 60 && one.put(many); i++) {
         }
     });
@@ -575,7 +594,7 @@ TEST(LinksPlain, EmptyFramesTakeRoomToo)
     EXPECT_LT(n, 40000u);
     b.holding(false);
     b.release();
-    pusher.join();
+    pusher.thread.join();
     EXPECT_TRUE(eventually([&] { return b.count() == 60000; }, 20000ms));
 }
 

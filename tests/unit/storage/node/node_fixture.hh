@@ -139,7 +139,7 @@ class NodeTest : public ::testing::Test
     void connect()
     {
         if (client == nullptr) {
-            struct rpc_client_config cc = {rpc_url.c_str(), 4096};
+            struct rpc_client_config cc = {rpc_url.c_str(), 4096, nullptr};
             ASSERT_EQ(OK, rpc_client_open(&cc, &client, nullptr));
         }
     }
