@@ -355,26 +355,3 @@ enum err group_start_raft(struct group *g, struct kv_txn *t, uint64_t now_ms, un
     group_publish(g);
     return OK;
 }
-
-/* --- for readers --- */
-
-void group_publish(struct group *g)
-{
-    struct raft_driver *raft = g->raft;
-    if (raft == NULL) {
-        __atomic_store_n(&g->leads_term, 0, __ATOMIC_RELEASE);
-        __atomic_store_n(&g->alone, 0, __ATOMIC_RELEASE);
-        return;
-    }
-    /* Its term has an entry: a message may have raised the term, and a sole voter elects itself without a barrier. */
-    bool alone = raft_driver_is_sole(raft) && group_is_durable(g) && g->n_flights == 0 &&
-                 g->meta.applied == g->meta.log_last && raft_driver_last_index(raft) == g->meta.log_last &&
-                 g->meta.last_term == g->meta.term;
-    uint64_t commit = raft_driver_commit_index(raft);
-    __atomic_store_n(&g->term, raft_driver_term(raft), __ATOMIC_RELEASE);
-    __atomic_store_n(&g->leader, raft_driver_leader(raft).v, __ATOMIC_RELEASE);
-    __atomic_store_n(&g->commit, commit > g->meta.applied ? commit : g->meta.applied, __ATOMIC_RELEASE);
-    __atomic_store_n(&g->applied, g->meta.applied, __ATOMIC_RELEASE);
-    __atomic_store_n(&g->alone, alone, __ATOMIC_RELEASE);
-    __atomic_store_n(&g->leads_term, raft_driver_serves(raft) ? raft_driver_term(raft) : 0, __ATOMIC_RELEASE);
-}

@@ -7,7 +7,7 @@
  * and through its start: group_load (rows to memory), group_start_write (recovery, term + 1, a barrier of the new
  * term), group_start_raft. Between turns group_upkeep trims the log and deletes dead bodies in bounded steps.
  *
- * Everything runs on the volume's thread but group_leads_term. */
+ * Everything runs on the volume's thread but group_leads_term and group_view_read. */
 #ifndef REPLICATION_GROUP_RUN_H
 #define REPLICATION_GROUP_RUN_H
 
@@ -23,6 +23,17 @@ struct copy_in;
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* What a read needs, published as one: the volume's thread writes, any thread reads (group_view.c). All atomic. */
+struct group_view {
+    uint64_t sequence;   /* odd while it is being written */
+    uint64_t leads_term; /* 0 = does not lead, or may not serve yet */
+    uint64_t commit;
+    uint64_t alone;         /* the only server */
+    uint64_t configuration; /* index of the one in force, committed or not */
+    uint64_t n_voters;      /* 0 unless it leads */
+    uint64_t voters[RAFT_SERVERS_MAX];
+};
 
 #define GROUP_TURN_ENTRIES_MAX 1000 /* uncommitted entries of a group (ARCHITECTURE, section 8) */
 
@@ -110,12 +121,10 @@ struct group {
     bool purge_done;      /* the open transaction finished the walk */
     uint64_t purge_at_ms; /* wall clock: when the next walk pays; UINT64_MAX = not known to */
     /* Atomic, for readers on other threads. */
-    uint64_t leads_term; /* 0 = does not lead, or may not serve yet */
-    uint64_t term;       /* latest seen */
-    uint64_t leader;     /* node, 0 = unknown */
-    uint64_t commit;
+    struct group_view view;
+    uint64_t term;   /* latest seen */
+    uint64_t leader; /* node, 0 = unknown */
     uint64_t applied;
-    uint64_t alone; /* the only server */
 
     struct list active; /* in volume.active: has work for a transaction */
     struct list batch;  /* in the turn's batch */
@@ -141,7 +150,7 @@ MUST_CHECK enum err group_load(const struct group_config *cfg, struct kv_txn *t,
 void group_free(struct group *g);
 static inline uint64_t group_leads_term(struct group *g)
 {
-    return __atomic_load_n(&g->leads_term, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&g->view.leads_term, __ATOMIC_ACQUIRE);
 }
 
 /* Applies what recovery left to a sole voter to apply, at most `entries_max` entries and about `bytes_max`; when
@@ -181,7 +190,7 @@ MUST_CHECK enum err group_write(struct group *g, struct kv_txn *t, struct group_
 
 static inline bool group_is_alone(const struct group *g)
 {
-    return g->alone != 0; /* changed on the volume's thread only */
+    return g->view.alone != 0; /* changed on the volume's thread only */
 }
 /* Nothing of raft's waits to become durable. */
 static inline bool group_is_durable(const struct group *g)
@@ -220,8 +229,12 @@ void group_committed(struct group *g, uint64_t now_ms, uint64_t wall_ms);
 void group_aborted(struct group *g);
 /* To the state machine: what it applied since the last call is durable. */
 void group_tell_committed(struct group *g);
-/* Publishes what readers look at. */
+/* Publishes what readers look at (group_view.c). */
 void group_publish(struct group *g);
+/* It leads no more, whatever raft says. */
+void group_publish_stopped(struct group *g);
+/* Any thread. All of out is of one moment. False: it does not serve. */
+bool group_view_read(struct group *g, struct volume_read *out);
 
 /* Not while a copy is under way, which replaces the log: raft has forgotten it already. */
 static inline bool group_may_trim(const struct group *g)

@@ -190,6 +190,12 @@ uint64_t raft_driver_change_index(const struct raft_driver *d)
     return d->raft.configuration_uncommitted_index;
 }
 
+uint64_t raft_driver_configuration_index(const struct raft_driver *d)
+{
+    uint64_t uncommitted = d->raft.configuration_uncommitted_index;
+    return uncommitted != 0 ? uncommitted : d->raft.configuration_committed_index;
+}
+
 uint64_t raft_driver_vote(const struct raft_driver *d)
 {
     return raft_voted_for(&d->raft);

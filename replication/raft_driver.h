@@ -130,6 +130,8 @@ struct raft_server_info {
 #define RAFT_SERVERS_MAX 16
 /* Servers of the configuration in force (committed or not), at most RAFT_SERVERS_MAX. */
 size_t raft_driver_servers(const struct raft_driver *d, struct raft_server_info out[RAFT_SERVERS_MAX]);
+/* Index of the configuration in force. */
+uint64_t raft_driver_configuration_index(const struct raft_driver *d);
 /* Index of the configuration that is not known to be committed, 0 = none. */
 uint64_t raft_driver_change_index(const struct raft_driver *d);
 static inline bool raft_driver_changing(const struct raft_driver *d)

@@ -361,14 +361,7 @@ bool volume_leads(struct volume *v, struct shard_id shard, uint64_t *out_term)
 bool volume_read_begin(struct volume *v, struct shard_id shard, struct volume_read *out)
 {
     struct group *g = volume_group(v, shard);
-    if (g == NULL) {
-        return false;
-    }
-    /* The index first: leadership of the same term then still covers it. */
-    out->index = __atomic_load_n(&g->commit, __ATOMIC_ACQUIRE);
-    out->alone = __atomic_load_n(&g->alone, __ATOMIC_ACQUIRE) != 0;
-    out->term = group_leads_term(g);
-    return out->term != 0;
+    return g != NULL && group_view_read(g, out);
 }
 
 static uint64_t read_atomic(struct volume *v, struct shard_id shard, size_t field)

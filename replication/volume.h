@@ -141,11 +141,14 @@ MUST_CHECK enum err volume_status(struct volume *v, struct shard_id shard, struc
 
 /* --- for readers, any thread --- */
 /* What a linearizable read needs (ARCHITECTURE, section 7): the index that it must find applied, once a majority has
- * confirmed `term`. False: this node does not serve the shard. */
+ * confirmed `term` (replication/reads.h). All of one moment. False: this node does not serve the shard. */
 struct volume_read {
     uint64_t term;
     uint64_t index;
-    bool alone; /* the only server: nobody to ask */
+    bool alone;             /* the only server: nobody to ask */
+    uint64_t configuration; /* index of the one in force in the leader's log, committed or not */
+    size_t n_voters;
+    struct node_id voters[RAFT_SERVERS_MAX];
 };
 bool volume_read_begin(struct volume *v, struct shard_id shard, struct volume_read *out);
 /* Entries up to here are applied and visible to transactions begun from now on. */

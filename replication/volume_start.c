@@ -69,7 +69,7 @@ void volume_quarantine(struct group *g)
     log_error("replica.corrupt", "a row is corrupt: the shard stops here; verify the volume with ctl check",
               LOG_U64("shard", g->shard.v), LOG_U64("replica", g->replica), LOG_U64("applied", g->meta.applied));
     g->state = GROUP_FAILED;
-    __atomic_store_n(&g->leads_term, 0, __ATOMIC_RELEASE);
+    group_publish_stopped(g);
     list_remove(&g->active);
     list_remove(&g->upkeep);
     list_remove(&g->start);

@@ -1,0 +1,2 @@
+# The volume is the tests' own: reads.c links nothing of the real one.
+set(LINK pb_replication)
