@@ -301,7 +301,7 @@ bool copy_in_written(struct volume *v, struct group *g, uint64_t now_ms)
     }
     log_info("replica.copy", "caught up by a copy", LOG_U64("shard", g->shard.v), LOG_U64("from", c->from.v),
              LOG_U64("index", c->meta.applied));
-    g->replica = c->replica;
+    __atomic_store_n(&g->replica, c->replica, __ATOMIC_RELEASE); /* readers look (volume_state_prefix) */
     g->meta = c->meta;
     return true;
 }

@@ -14,6 +14,7 @@ enum err repl_reads_new(const struct repl_reads_config *cfg, struct repl_reads *
     list_init(&r->waiting);
     list_init(&r->applying);
     pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->quiet, NULL);
     *out = r;
     return OK;
 }
@@ -26,8 +27,15 @@ static void out_init(struct reads_out *out)
     list_init(&out->letters);
 }
 
-static void flush(struct repl_reads *r, struct reads_out *out)
+/* Gives the lock back and calls. */
+static void unlock(struct repl_reads *r, struct reads_out *out)
 {
+    bool calls = !list_empty(&out->done) || !list_empty(&out->letters);
+    r->n_flushing += calls;
+    pthread_mutex_unlock(&r->lock);
+    if (!calls) {
+        return;
+    }
     for (struct list *it = list_pop_front(&out->letters); it != NULL; it = list_pop_front(&out->letters)) {
         struct reads_letter *l = LIST_ENTRY(it, struct reads_letter, node);
         r->cfg.send(r->cfg.ctx, l->to, slice_make(l->bytes, l->n));
@@ -37,6 +45,11 @@ static void flush(struct repl_reads *r, struct reads_out *out)
         struct repl_read *read = LIST_ENTRY(it, struct repl_read, node);
         read->done(read, read->status);
     }
+    pthread_mutex_lock(&r->lock);
+    if (--r->n_flushing == 0) {
+        pthread_cond_broadcast(&r->quiet);
+    }
+    pthread_mutex_unlock(&r->lock);
 }
 
 /* --- what becomes of a read --- */
@@ -105,14 +118,15 @@ void repl_reads_begin(struct repl_reads *r, struct repl_read *read, uint64_t now
     pthread_mutex_lock(&r->lock);
     r->n_reads++;
     r->deadline_ms = read->deadline_ms < r->deadline_ms ? read->deadline_ms : r->deadline_ms;
-    if (read->at.alone) {
+    if (r->stopped) {
+        reads_finish(r, read, ERR_UNAVAILABLE, &out);
+    } else if (read->at.alone) {
         finish_when_applied(r, read, &out);
     } else {
         reads_wait(r, read);
         reads_round_start(r, now_ms, &out);
     }
-    pthread_mutex_unlock(&r->lock);
-    flush(r, &out);
+    unlock(r, &out);
 }
 
 /* --- frames --- */
@@ -149,8 +163,7 @@ void repl_reads_pong(struct repl_reads *r, struct node_id from, struct slice fra
     pthread_mutex_lock(&r->lock);
     reads_round_pong(r, from, &f, &out);
     reads_round_start(r, now_ms, &out);
-    pthread_mutex_unlock(&r->lock);
-    flush(r, &out);
+    unlock(r, &out);
 }
 
 /* --- time --- */
@@ -221,18 +234,16 @@ uint64_t repl_reads_tick(struct repl_reads *r, uint64_t now_ms)
     reads_round_again(r, now_ms, &out);
     reads_round_start(r, now_ms, &out);
     uint64_t wait = wait_ms(r, now_ms);
-    pthread_mutex_unlock(&r->lock);
-    flush(r, &out);
+    unlock(r, &out);
     return wait;
 }
 
-void repl_reads_free(struct repl_reads *r)
+void repl_reads_stop(struct repl_reads *r)
 {
     struct reads_out out;
-    if (r == NULL) {
-        return;
-    }
     out_init(&out);
+    pthread_mutex_lock(&r->lock);
+    r->stopped = true;
     expire_list(r, &r->waiting, UINT64_MAX, &out);
     expire_list(r, &r->applying, UINT64_MAX, &out);
     for (size_t i = 0; i < ROUNDS_MAX; i++) {
@@ -242,7 +253,20 @@ void repl_reads_free(struct repl_reads *r)
         }
         reads_round_free(r, round);
     }
-    flush(r, &out);
-    pthread_mutex_destroy(&r->lock);
-    mem_free(r);
+    unlock(r, &out);
+    pthread_mutex_lock(&r->lock);
+    while (r->n_flushing > 0) {
+        pthread_cond_wait(&r->quiet, &r->lock);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+void repl_reads_free(struct repl_reads *r)
+{
+    if (r != NULL) {
+        repl_reads_stop(r);
+        pthread_cond_destroy(&r->quiet);
+        pthread_mutex_destroy(&r->lock);
+        mem_free(r);
+    }
 }

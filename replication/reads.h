@@ -58,7 +58,10 @@ struct repl_reads_config {
 
 /* ERR_NOMEM. */
 MUST_CHECK enum err repl_reads_new(const struct repl_reads_config *cfg, struct repl_reads **out);
-/* Answers what waits ERR_UNAVAILABLE. NULL is fine. */
+/* Answers what waits, and what begins from now on, ERR_UNAVAILABLE; returns when no done or send of another thread is
+ * under way any more. Not from within done. */
+void repl_reads_stop(struct repl_reads *reads);
+/* Stops it. No call is under way, none comes. NULL is fine. */
 void repl_reads_free(struct repl_reads *reads);
 
 /* done may be called before it returns; at once for a group of one server, which has nobody to ask. */

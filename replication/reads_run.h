@@ -51,6 +51,9 @@ struct reads_out {
 struct repl_reads {
     struct repl_reads_config cfg;
     pthread_mutex_t lock;
+    pthread_cond_t quiet; /* nobody flushes */
+    size_t n_flushing;
+    bool stopped;
     struct list waiting; /* for the next round */
     size_t n_waiting;
     struct list applying; /* confirmed; the index is not applied yet */

@@ -391,7 +391,7 @@ enum err volume_state_prefix(struct volume *v, struct shard_id shard, uint8_t ou
     if (g == NULL) {
         return ERR_NOTFOUND;
     }
-    put_be32(out_prefix, g->replica);
+    put_be32(out_prefix, __atomic_load_n(&g->replica, __ATOMIC_ACQUIRE));
     out_prefix[4] = 'S';
     return OK;
 }

@@ -8,6 +8,7 @@
 #include "storage/mailbox/read_cache.h"
 #include "storage/method/pop3_locks.h"
 #include "storage/node/courier.h"
+#include "storage/node/linear.h"
 #include "storage/node/node_internal.h"
 #include "storage/node/node_table.h"
 
@@ -27,10 +28,14 @@ static void on_request(void *user, struct rpc_request *r)
         return;
     }
     metric_inc(info->write ? &metric_writes : &metric_reads);
-    if (info->write && !propose_needs_check(r)) {
-        propose_request(n, r);
-    } else {
+    if (!info->write && storage_method_local(r->head.method)) {
         readers_submit(n->readers, r);
+    } else if (!info->write) {
+        linear_submit(n, r);
+    } else if (propose_needs_check(r)) {
+        readers_submit(n->readers, r);
+    } else {
+        propose_request(n, r);
     }
 }
 
@@ -193,6 +198,9 @@ static enum err parts_start(struct node *n, const struct node_config *cfg, struc
         e = readers_open(n, cfg->readers == 0 ? 2 : cfg->readers, &n->readers);
     }
     if (e == OK) {
+        e = linear_open(n);
+    }
+    if (e == OK) {
         e = courier_new(n, &n->courier);
     }
     if (e == OK) {
@@ -213,6 +221,9 @@ static void parts_stop(struct node *n)
     if (n->rpc != NULL) {
         rpc_server_stop(n->rpc);
     }
+    if (n->reads_rounds != NULL) {
+        linear_stop(n);
+    }
     if (n->readers != NULL) {
         readers_close(n->readers);
     }
@@ -220,6 +231,7 @@ static void parts_stop(struct node *n)
         courier_stop(n->courier);
     }
     writer_stop(n);
+    linear_close(n);
     if (n->rpc != NULL) {
         rpc_server_close(n->rpc);
     }

@@ -10,6 +10,7 @@
 #include "proto/base/queue.h"
 #include "proto/base/rng.h"
 #include "proto/rpc/server.h"
+#include "replication/reads.h"
 #include "replication/volume.h"
 #include "storage/apply/entry.h"
 #include "storage/method/method_run.h"
@@ -48,6 +49,11 @@ struct node {
     struct volume *volume;
     struct rpc_server *rpc;
     struct reader_pool *readers;
+    struct repl_reads *reads_rounds; /* linear.c */
+    uint32_t reads_waiting;          /* there; atomic */
+    /* Sends a frame to another node: copied or dropped, never waited for. NULL: there are no others. */
+    void (*peer_send)(void *ctx, struct node_id to, struct slice frame);
+    void *peer_ctx;
     struct courier *courier;
     struct read_cache *cache;
     struct pop3_locks *pop3;

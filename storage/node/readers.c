@@ -2,6 +2,7 @@
 #include "proto/base/arena.h"
 #include "proto/base/mem.h"
 #include "proto/base/metrics.h"
+#include "storage/node/linear.h"
 #include "storage/node/node_internal.h"
 
 #define QUEUE_MAX 8192
@@ -48,6 +49,11 @@ static enum err read_run(struct reader *rd, struct rpc_request *r, struct kv_txn
         .arena = &rd->arena,
     };
     enum err e = volume_state_prefix(n->volume, r->head.shard, rc.prefix);
+    uint64_t now;
+    if (e == OK && !storage_method_local(r->head.method) &&
+        (!volume_leads(n->volume, r->head.shard, &now) || now != term)) {
+        e = ERR_NOT_LEADER; /* a copy may have replaced the replica since the snapshot: another prefix */
+    }
     return e != OK ? e : storage_method_run(&rc, r->head.method, r->meta, &rd->meta, &rd->attach);
 }
 
@@ -76,8 +82,7 @@ static void reader_handle(struct reader *rd, struct rpc_request *r)
         return;
     }
     if (!volume_leads(n->volume, r->head.shard, &term) && !storage_method_local(r->head.method)) {
-        uint64_t leader = volume_leader(n->volume, r->head.shard).v;
-        rpc_request_reply(r, ERR_NOT_LEADER, leader, slice_str(""), slice_str(""));
+        linear_refuse(n, r);
         return;
     }
     enum err e = clock_mono_ms(n->clock) > r->deadline_ms ? ERR_TIMEOUT : kv_begin(n->kv, false, &t);

@@ -1,6 +1,7 @@
 #include <time.h>
 
 #include "proto/base/metrics.h"
+#include "storage/node/linear.h"
 #include "storage/node/node_internal.h"
 #include "storage/node/node_table.h"
 
@@ -76,6 +77,7 @@ static void *writer_run(void *arg)
             node_table_refresh(n);
         }
         uint64_t now = clock_mono_ms(n->clock);
+        uint64_t reads = linear_tick(n, now); /* what they waited for may be applied now */
         hints_publish(n, now);
         metrics_count(n);
         if (looked_ms == 0 || now - looked_ms >= METRICS_MS) {
@@ -84,6 +86,7 @@ static void *writer_run(void *arg)
         }
         uint64_t beat = hints_wait_ms(n, now);
         wait = beat < wait && wait > 0 ? beat + 1 : wait;
+        wait = reads < wait && wait > 0 ? reads + 1 : wait;
     }
     return NULL;
 }

@@ -13,6 +13,8 @@
 #include "replication/key.h"
 #include "replication/log.h"
 #include "replication/message.h"
+#include "replication/reads.h"
+#include "replication/reads_frame.h"
 #include "replication/volume.h"
 #include "storage/kv/kv_mem.h"
 
@@ -56,6 +58,7 @@ void message(slice bytes)
 /* --- a volume --- */
 
 constexpr uint64_t SELF = 1;
+constexpr uint8_t FRAME_MODE = 255; /* the others by their remainder */
 constexpr shard_id SHARD = {0};
 
 enum Kind { VOTERS, JOINER, SOLE, COMPACTED, STANDBY, KINDS };
@@ -219,7 +222,8 @@ class Node
         Node *n = static_cast<Node *>(ctx);
         repl_message m;
         if (repl_message_get(bytes, &m) != OK) {
-            must(get_le64(bytes.p + 24) > REPL_MESSAGE_NUMBER_MAX); /* a peer drove the term to its end; else it decodes */
+            must(get_le64(bytes.p + 24) >
+                 REPL_MESSAGE_NUMBER_MAX); /* a peer drove the term to its end; else it decodes */
             return;
         }
         m.configuration = slice_make(nullptr, 0);
@@ -573,6 +577,36 @@ void rows(slice bytes)
     buf_fini(&out);
 }
 
+/* --- pings and their answers --- */
+
+void answered(void *, node_id, slice frame)
+{
+    reads_frame f;
+    must(reads_frame_get(frame, &f) == OK && f.kind == READS_FRAME_PONG);
+}
+
+/* One frame, and what becomes of it in a node. */
+void frame(slice bytes)
+{
+    reads_frame f;
+    Node node(VOTERS);
+    repl_reads_config cfg = {node.get(), {SELF}, 0, nullptr, answered};
+    repl_reads *reads;
+    must(repl_reads_new(&cfg, &reads) == OK);
+    repl_reads_ping(reads, {2}, bytes);
+    repl_reads_pong(reads, {2}, bytes, 1000);
+    repl_reads_free(reads);
+    if (reads_frame_get(bytes, &f) != OK) {
+        return;
+    }
+    std::string again(reads_frame_bytes(f.n), '\0');
+    reads_frame_put_head(reinterpret_cast<uint8_t *>(&again[0]), &f);
+    for (size_t i = 0; i < f.n; i++) {
+        reads_frame_put_row(reinterpret_cast<uint8_t *>(&again[0]), i, reads_frame_row(&f, i));
+    }
+    must(slice_eq(slice_make(again.data(), again.size()), bytes));
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -580,7 +614,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static void (*const modes[])(slice) = {message, raw, session, rows};
     static const bool quiet = (log_set_level(LOG_LEVEL_ERROR), true);
     (void)quiet;
-    if (size > 0) {
+    if (size > 0 && data[0] == FRAME_MODE) {
+        frame(slice_make(data + 1, size - 1));
+    } else if (size > 0) {
         modes[data[0] % 4](slice_make(data + 1, size - 1));
     }
     return 0;

@@ -14,6 +14,7 @@ namespace
 constexpr uint64_t TICKS_PER_MIN = 60000;
 constexpr uint64_t CONVERGE_MS = 60000;
 constexpr int TRIES_MAX = 40;
+constexpr int SLOW_PERMILLE = -700;
 
 } // namespace
 
@@ -91,7 +92,43 @@ void World::deliver()
     }
 }
 
+/* Worse than TCP: out of order, late, twice. */
+void World::send_frame(Node *from, uint64_t to, const std::string &frame)
+{
+    ASSERT_GE(to, 1u);
+    ASSERT_LE(to, nodes.size());
+    if (links_[from->id - 1][to - 1].blocked_until > now_ || (!quiet_ && chance(options.loss_percent))) {
+        return;
+    }
+    uint64_t at = now_ + 1 + below(options.delay_ms + 1) + (chance(5) ? below(3000) : 0);
+    frames_.emplace(at, Frame{from->id, to, frame});
+    if (chance(10)) {
+        frames_.emplace(at + below(4000), Frame{from->id, to, frame});
+    }
+}
+
+/* A node answers them however busy it is with its commits. */
+void World::deliver_frames()
+{
+    while (!frames_.empty() && frames_.begin()->first <= now_) {
+        Frame f = frames_.begin()->second;
+        frames_.erase(frames_.begin());
+        Node *n = nodes[f.to - 1].get();
+        if (n->alive()) { /* what is under way arrives though the link is cut */
+            n->receive_frame(f.from, f.bytes);
+        }
+    }
+}
+
 /* --- faults --- */
+
+void World::isolate(size_t i, uint64_t until)
+{
+    for (size_t j = 0; j < nodes.size(); j++) {
+        links_[i][j].blocked_until = until;
+        links_[j][i].blocked_until = until;
+    }
+}
 
 void World::faults()
 {
@@ -124,10 +161,13 @@ void World::faults()
     }
     if (per_min(options.partition_per_min)) { /* one node alone */
         size_t i = below(nodes.size());
-        uint64_t until = now_ + 100 + below(10000);
-        for (size_t j = 0; j < nodes.size(); j++) {
-            links_[i][j].blocked_until = until;
-            links_[j][i].blocked_until = until;
+        isolate(i, now_ + 100 + below(10000));
+    }
+    if (per_min(options.lag_per_min)) {
+        Node *n = leader_of(static_cast<uint32_t>(below(options.shards)));
+        if (n != nullptr) {
+            n->slow_until = now_ + 2000 + below(8000);
+            isolate(n->id - 1, n->slow_until);
         }
     }
     if (per_min(options.transfer_per_min)) {
@@ -239,6 +279,24 @@ void World::clients()
     }
 }
 
+/* At any of those that believe to lead. */
+void World::readers()
+{
+    read_credit_ += static_cast<uint64_t>(options.reads_per_s);
+    for (; read_credit_ >= 1000; read_credit_ -= 1000) {
+        uint32_t shard = static_cast<uint32_t>(below(options.shards));
+        size_t from = below(nodes.size());
+        for (size_t i = 0; i < nodes.size(); i++) {
+            Node *n = nodes[(from + i) % nodes.size()].get();
+            uint64_t term;
+            if (n->alive() && volume_leads(n->volume, shard_id{shard}, &term)) {
+                n->read(shard);
+                break;
+            }
+        }
+    }
+}
+
 /* At whoever leads, or at anybody. */
 void World::attempt(const OpRef &op)
 {
@@ -287,7 +345,9 @@ void World::answered(const OpRef &op, enum err status, const std::string &result
         return;
     }
     ASSERT_EQ(result.size(), 8u);
-    f.acked[op->id] = get_be64(reinterpret_cast<const uint8_t *>(result.data()));
+    uint64_t index = get_be64(reinterpret_cast<const uint8_t *>(result.data()));
+    f.acked[op->id] = index;
+    f.seen = std::max(f.seen, index);
 }
 
 /* --- time --- */
@@ -299,12 +359,14 @@ void World::step_ms(uint64_t ms)
         if (!quiet_) {
             faults();
             clients();
+            readers();
         }
         deliver();
+        deliver_frames();
         for (auto &n : nodes) {
-            n->clock.mono_ms +=
-                1 + (below(1000) < static_cast<uint64_t>(std::abs(n->drift_permille)) ? (n->drift_permille > 0 ? 1 : -1)
-                                                                                      : 0);
+            int drift = now_ < n->slow_until ? SLOW_PERMILLE : n->drift_permille;
+            bool drifts = below(1000) < static_cast<uint64_t>(std::abs(drift));
+            n->clock.mono_ms += 1 + (drifts ? (drift > 0 ? 1 : -1) : 0);
             n->clock.wall_ms++;
             if (n->alive() && kv_mem_crashed(n->kv)) {
                 n->stop();
@@ -314,6 +376,8 @@ void World::step_ms(uint64_t ms)
                 n->power_on();
             } else if (n->alive() && now_ >= n->busy_until && now_ >= n->wake_at) {
                 n->turn();
+            } else if (n->alive() && now_ >= n->reads_at) {
+                n->tick_reads();
             }
         }
     }

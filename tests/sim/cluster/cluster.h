@@ -4,6 +4,7 @@
  *
  *     - replicas apply the same entry at the same index, and never another one later
  *     - what was acknowledged is applied, once; what was refused is not
+ *     - a read sees all that was acknowledged, or read, before it began
  *     - when the faults stop, everybody agrees within a bounded time, byte for byte, and repl_check finds nothing
  *
  * The same seed gives the same run: print it in SCOPED_TRACE. */
@@ -26,6 +27,13 @@
 namespace cluster
 {
 
+/* How a read is answered; all but the first are wrong, and the checker finds them. */
+enum class Reads {
+    ASKED,
+    UNASKED,    /* by whoever believes to lead */
+    ANY_ANSWER, /* an answer counts for whatever is asked when it comes */
+};
+
 struct Options {
     unsigned nodes = 3;
     unsigned voters = 3; /* to begin with; the others wait to be added */
@@ -38,6 +46,7 @@ struct Options {
     int cut_per_min = 10;      /* of each pair: what is under way is lost */
     int partition_per_min = 3; /* somebody cannot send to somebody, for a while */
     int full_per_min = 4;      /* a write fails */
+    int lag_per_min = 0;       /* a leader's clock runs slow while nobody hears it: it believes to lead for long */
     int change_per_min = 0;    /* of the configuration */
     int transfer_per_min = 2;
     int loss_percent = 1; /* of the messages */
@@ -46,11 +55,14 @@ struct Options {
     int drift_percent = 5;  /* of the clocks */
     size_t body_max = 9000;
     int staged_percent = 10; /* of the operations: a body in pieces */
+    int reads_per_s = 60;
+    Reads reads = Reads::ASKED;
     bool trace = false;
 };
 
 struct Counts {
     uint64_t acks, refused, unknown, elections, crashes, messages, changes, commits, bytes;
+    uint64_t reads, reads_refused, reads_late, reads_stale;
 };
 
 class Node;
@@ -60,6 +72,7 @@ struct Facts {
     std::map<uint64_t, std::pair<uint64_t, uint64_t>> at; /* index -> id, term; of every replica that committed it */
     std::map<uint64_t, uint64_t> acked;                   /* id -> index */
     std::set<uint64_t> refused;                           /* last answer of an id that nobody tries again */
+    uint64_t seen = 0; /* highest index that was acknowledged or read: what a read that begins now must see */
 };
 
 /* One client operation, tried until it is answered or given up. */
@@ -111,9 +124,13 @@ class World
     bool per_min(int n);
     uint64_t below(uint64_t n);
     void send(Node *from, uint64_t to, const std::string &message);
+    void isolate(size_t i, uint64_t until);
+    void send_frame(Node *from, uint64_t to, const std::string &frame);
     void deliver();
+    void deliver_frames();
     void faults();
     void clients();
+    void readers();
     void attempt(const OpRef &op);
     void answered(const OpRef &op, enum err status, const std::string &result);
     void change_something();
@@ -126,11 +143,17 @@ class World
     bool quiet_ = false;
     struct rng rng_;
     std::vector<std::vector<Link>> links_; /* [from][to] */
+    struct Frame {
+        uint64_t from, to;
+        std::string bytes;
+    };
+    std::multimap<uint64_t, Frame> frames_; /* by arrival: pings and their answers */
     std::vector<std::pair<uint64_t, OpRef>> retries_;
     std::vector<Upload> uploads_;
     std::map<uint64_t, size_t> upload_of_; /* op id -> shard */
     uint64_t next_id_ = 1;
     uint64_t load_credit_ = 0;
+    uint64_t read_credit_ = 0;
 };
 
 } // namespace cluster

@@ -39,6 +39,7 @@ cluster::Options options_of(uint64_t seed)
     o.delay_ms = seed % 5 == 2 ? 60 : 5;
     o.commit_ms = seed % 4 == 2 ? 40 : 3;
     o.ops_per_s = 10 + static_cast<int>(seed % 8) * 10;
+    o.lag_per_min = seed % 4 == 3 ? 4 : 0;
     o.body_max = seed % 9 == 4 ? 60000 : 9000;
     o.trace = env("PB_SIM_TRACE", 0) != 0;
     return o;
@@ -60,16 +61,62 @@ TEST(ClusterSim, KeepsItsPromisesUnderRandomLoadAndFaults)
         all.messages += w.counts.messages;
         all.unknown += w.counts.unknown;
         all.commits += w.counts.commits;
+        all.reads += w.counts.reads;
+        all.reads_refused += w.counts.reads_refused;
+        all.reads_late += w.counts.reads_late;
     }
     EXPECT_GT(all.acks, 100u);
     EXPECT_GT(all.elections, seeds > 3 ? 10u : 0u);
+    EXPECT_GT(all.reads, all.acks / 2);
     if (env("PB_SIM_COUNTS", 0) != 0) {
+        printf("%llu reads, %llu refused, %llu in vain\n", static_cast<unsigned long long>(all.reads),
+               static_cast<unsigned long long>(all.reads_refused), static_cast<unsigned long long>(all.reads_late));
         printf("%llu acks, %llu tried again, %llu elections, %llu crashes, %llu changes, %llu messages, %llu commits\n",
                static_cast<unsigned long long>(all.acks), static_cast<unsigned long long>(all.unknown),
                static_cast<unsigned long long>(all.elections), static_cast<unsigned long long>(all.crashes),
                static_cast<unsigned long long>(all.changes), static_cast<unsigned long long>(all.messages),
                static_cast<unsigned long long>(all.commits));
     }
+}
+
+/* Leaders that are cut off or replaced while they do not hear of it. */
+cluster::Options restless(cluster::Reads reads)
+{
+    cluster::Options o;
+    o.ms = env("PB_SIM_MS", 30000);
+    o.shards = 1;
+    o.crash_per_min = 0;
+    o.full_per_min = 0;
+    o.partition_per_min = 1;
+    o.transfer_per_min = 2;
+    o.lag_per_min = 8;
+    o.delay_ms = 40;
+    o.ops_per_s = 60;
+    o.reads_per_s = 300;
+    o.reads = reads;
+    return o;
+}
+
+uint64_t stale_reads(cluster::Reads reads)
+{
+    uint64_t stale = 0;
+    for (uint64_t seed = 1; seed <= (reads == cluster::Reads::ASKED ? env("PB_SIM_SEEDS", 3) : 3); seed++) {
+        cluster::World w(seed, restless(reads));
+        w.run();
+        stale += w.counts.reads_stale;
+        printf("%llu reads %llu stale, %llu elections, %llu acks\n", (unsigned long long)w.counts.reads,
+               (unsigned long long)w.counts.reads_stale, (unsigned long long)w.counts.elections,
+               (unsigned long long)w.counts.acks);
+        EXPECT_GT(w.counts.reads, 1000u);
+    }
+    return stale;
+}
+
+TEST(ClusterSim, TheCheckerFindsReadsThatAreNotLinearizable)
+{
+    EXPECT_GT(stale_reads(cluster::Reads::UNASKED), 0u);
+    EXPECT_GT(stale_reads(cluster::Reads::ANY_ANSWER), 0u);
+    EXPECT_EQ(stale_reads(cluster::Reads::ASKED), 0u);
 }
 
 } // namespace

@@ -156,6 +156,25 @@ void Machine::see(const Seen &s)
         << "node " << node->id << " applied another entry at index " << s.index << " of shard " << shard;
 }
 
+/* Index of the last entry in the state, 0 = none. */
+uint64_t Machine::last_index(struct kv_txn *t)
+{
+    Key end = row_key(prefix, 'e', UINT64_MAX);
+    struct kv_cursor *c;
+    struct slice k;
+    struct slice v;
+    uint64_t index = 0;
+    EXPECT_EQ(kv_cursor_open(t, &c), OK);
+    enum err e = kv_cursor_seek(c, end.s(), &k, &v);
+    EXPECT_TRUE(e == OK || e == ERR_NOTFOUND);
+    e = kv_cursor_prev(c, &k, &v);
+    if (e == OK && k.n == sizeof(end.b) && memcmp(k.p, end.b, 6) == 0) {
+        index = get_be64(k.p + 6);
+    }
+    kv_cursor_close(c);
+    return index;
+}
+
 void Machine::aborted(void *ctx)
 {
     static_cast<Machine *>(ctx)->open.clear();

@@ -1,7 +1,10 @@
 #include "node.h"
 
+#include <algorithm>
+
 #include "proto/base/bytes.h"
 #include "replication/check.h"
+#include "replication/reads_frame.h"
 
 namespace cluster
 {
@@ -10,6 +13,12 @@ struct Node::Flight {
     struct proposal p; /* first */
     Node *node;
     OpRef op;
+};
+
+struct Node::Read {
+    struct repl_read r; /* first */
+    Node *node;
+    uint64_t floor; /* what it must see */
 };
 
 /* What came in one delivery. */
@@ -81,8 +90,11 @@ void Node::start()
         ASSERT_EQ(e, OK);
         ASSERT_EQ(volume_state_prefix(volume, shard, m.prefix), OK);
     }
+    const struct repl_reads_config rc = {volume, nid(), rng_u64(&rng), this, send_frame};
+    ASSERT_EQ(repl_reads_new(&rc, &reads_), OK);
     wake_at = 0;
     busy_until = 0;
+    reads_at = 0;
 }
 
 void Node::stop()
@@ -90,6 +102,7 @@ void Node::stop()
     if (volume == nullptr) {
         return;
     }
+    repl_reads_free(reads_);
     volume_close(volume);
     volume = nullptr;
     for (Mail *m : mail_) {
@@ -187,6 +200,7 @@ void Node::turn()
     mail_.clear();
     uint64_t commits = kv_mem_commits(kv);
     uint64_t wait = volume_turn(volume, list, received);
+    tick_reads();
     wake_at = world_->now_ + wait + (wait == 0 ? 1 : 0);
     if (kv_mem_commits(kv) != commits) {
         busy_until = world_->now_ + world_->below(world_->options.commit_ms + 1);
@@ -201,6 +215,86 @@ void Node::turn()
             trace(s);
         }
     }
+}
+
+/* --- reads --- */
+
+void Node::send_frame(void *ctx, struct node_id to, struct slice frame)
+{
+    Node *n = static_cast<Node *>(ctx);
+    std::string bytes(reinterpret_cast<const char *>(frame.p), frame.n);
+    if (bytes[0] == READS_FRAME_PING) {
+        n->last_ping_ = bytes;
+    }
+    n->world_->send_frame(n, to.v, bytes);
+}
+
+void Node::receive_frame(uint64_t from, const std::string &frame)
+{
+    std::string bytes = frame;
+    if (bytes[0] == READS_FRAME_PING) {
+        repl_reads_ping(reads_, node_id{from}, slice_make(bytes.data(), bytes.size()));
+        return;
+    }
+    if (world_->options.reads == Reads::ANY_ANSWER && !last_ping_.empty()) {
+        bytes.replace(4, 16, last_ping_, 4, 16); /* life and round */
+    }
+    repl_reads_pong(reads_, node_id{from}, slice_make(bytes.data(), bytes.size()), clock.mono_ms);
+}
+
+void Node::tick_reads()
+{
+    uint64_t wait = repl_reads_tick(reads_, clock.mono_ms);
+    reads_at = wait == UINT64_MAX ? UINT64_MAX : world_->now_ + wait;
+}
+
+void Node::read(uint32_t shard)
+{
+    uint64_t floor = world_->facts[shard].seen;
+    if (world_->options.reads == Reads::UNASKED) {
+        look(shard, floor);
+        return;
+    }
+    Read *r = new Read();
+    r->node = this;
+    r->floor = floor;
+    r->r.shard.v = shard;
+    r->r.deadline_ms = clock.mono_ms + 1000 + world_->below(2000);
+    r->r.done = read_done;
+    reads_at = 0;
+    repl_reads_begin(reads_, &r->r, clock.mono_ms);
+}
+
+void Node::read_done(struct repl_read *r, enum err status)
+{
+    Read *self = reinterpret_cast<Read *>(r);
+    World *w = self->node->world_;
+    w->counts.reads_refused += status == ERR_NOT_LEADER;
+    w->counts.reads_late += status == ERR_UNAVAILABLE;
+    EXPECT_TRUE(status == OK || status == ERR_NOT_LEADER || status == ERR_UNAVAILABLE) << status;
+    if (status == OK) {
+        self->node->look(r->shard.v, self->floor);
+    }
+    delete self;
+}
+
+/* The read itself: the last entry that the state knows. */
+void Node::look(uint32_t shard, uint64_t floor)
+{
+    struct kv_txn *t;
+    if (kv_mem_crashed(kv)) {
+        return;
+    }
+    ASSERT_EQ(kv_begin(kv, false, &t), OK);
+    uint64_t index = machines[shard].last_index(t);
+    kv_abort(t);
+    Facts &f = world_->facts[shard];
+    world_->counts.reads++;
+    world_->counts.reads_stale += index < floor;
+    if (world_->options.reads == Reads::ASKED) {
+        EXPECT_GE(index, floor) << "at " << world_->now_ << " node " << id << " read an old state of shard " << shard;
+    }
+    f.seen = std::max(f.seen, index);
 }
 
 /* What changed of a shard's standing. */

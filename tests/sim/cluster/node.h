@@ -4,6 +4,7 @@
 #define TESTS_SIM_CLUSTER_NODE_H
 
 #include "cluster.h"
+#include "replication/reads.h"
 
 namespace cluster
 {
@@ -35,6 +36,7 @@ class Machine
     static enum err staged(void *ctx, struct kv_txn *t, uint64_t index, uint32_t bytes);
     static void moved(void *ctx, const uint8_t prefix[5]);
     void see(const Seen &s);
+    uint64_t last_index(struct kv_txn *t);
     void check_entries(struct kv_txn *t);
     void check_bodies(struct kv_txn *t);
 };
@@ -62,6 +64,9 @@ class Node
     void turn();
     void submit(const OpRef &op);
     void receive(const std::string &message);
+    void receive_frame(uint64_t from, const std::string &frame);
+    void read(uint32_t shard);
+    void tick_reads();
     bool alive() const
     {
         return volume != nullptr;
@@ -82,16 +87,24 @@ class Node
     uint64_t busy_until = 0; /* a commit takes time */
     uint64_t wake_at = 0;
     uint64_t dead_until = 0;
+    uint64_t reads_at = 0; /* when repl_reads_tick wants to be called */
     int drift_permille = 0;
+    uint64_t slow_until = 0;
 
   private:
     struct Flight;
     struct Mail;
+    struct Read;
     static void done(struct proposal *p, enum err status, struct slice result);
     static void send(void *ctx, struct node_id to, bool bulk, struct slice message);
     static void release(struct repl_received *r);
+    static void send_frame(void *ctx, struct node_id to, struct slice frame);
+    static void read_done(struct repl_read *r, enum err status);
+    void look(uint32_t shard, uint64_t floor);
     void trace(uint32_t shard);
     World *world_;
+    struct repl_reads *reads_ = nullptr;
+    std::string last_ping_;
     std::map<uint32_t, std::string> traced_;
     bool founder_;
     std::list<Flight *> flights_;

@@ -1,7 +1,9 @@
 /* Three volumes and a network driven by hand. */
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <set>
+#include <thread>
 
 #include "replication/body.h"
 #include "replication/check.h"
@@ -810,6 +812,78 @@ TEST_F(Peers, MessagesForOthersAndGarbageAreDropped)
     volume_stats(nodes[1]->volume, &after);
     EXPECT_EQ(after.messages_dropped, before.messages_dropped + 5);
     EXPECT_TRUE(leads(1));
+}
+
+/* --- what readers look at --- */
+
+std::set<uint64_t> voters_of(const struct volume_read &r)
+{
+    std::set<uint64_t> v;
+    for (size_t i = 0; i < r.n_voters; i++) {
+        v.insert(r.voters[i].v);
+    }
+    return v;
+}
+
+TEST_F(Peers, AReadKnowsTheVotersInForceCommittedOrNot)
+{
+    struct volume_read r = {};
+    struct volume_read changed = {};
+    start();
+    ASSERT_TRUE(volume_read_begin(nodes[1]->volume, SHARD, &r));
+    EXPECT_EQ(voters_of(r), (std::set<uint64_t>{1, 2, 3}));
+    EXPECT_EQ(r.term, status(1).term);
+    EXPECT_EQ(r.index, status(1).commit);
+    EXPECT_FALSE(r.alone);
+    EXPECT_FALSE(volume_read_begin(nodes[2]->volume, SHARD, &changed));
+    isolate(1); /* the change stays uncommitted */
+    const struct raft_server_info two[] = {{{1}, RAFT_ROLE_VOTER}, {{2}, RAFT_ROLE_VOTER}, {{3}, RAFT_ROLE_STANDBY}};
+    ASSERT_EQ(volume_change(nodes[1]->volume, SHARD, two, 3), OK);
+    ASSERT_TRUE(status(1).changing);
+    ASSERT_TRUE(volume_read_begin(nodes[1]->volume, SHARD, &changed));
+    EXPECT_EQ(voters_of(changed), (std::set<uint64_t>{1, 2}));
+    EXPECT_EQ(changed.configuration, status(1).log_last + 1);
+    EXPECT_LT(r.configuration, changed.configuration);
+    EXPECT_EQ(changed.index, r.index);
+    cut.clear();
+    run(1000);
+    ASSERT_TRUE(volume_read_begin(nodes[1]->volume, SHARD, &r));
+    EXPECT_EQ(r.configuration, changed.configuration) << "to be committed changes nothing";
+    EXPECT_EQ(voters_of(r), (std::set<uint64_t>{1, 2}));
+    run(6000);
+    isolate(1);
+    run(8000);
+    EXPECT_FALSE(volume_read_begin(nodes[1]->volume, SHARD, &r)) << "alone it leads no more";
+}
+
+TEST_F(Peers, ReadersOnOtherThreadsSeeOneMoment)
+{
+    std::atomic<bool> over{false};
+    std::map<uint64_t, std::set<uint64_t>> seen; /* by configuration */
+    size_t torn = 0;
+    start();
+    struct volume *v = nodes[1]->volume;
+    std::thread reader([&] {
+        struct volume_read last = {};
+        while (!over) {
+            struct volume_read r;
+            if (!volume_read_begin(v, SHARD, &r)) {
+                continue;
+            }
+            auto there = seen.emplace(r.configuration, voters_of(r));
+            torn += there.first->second != voters_of(r) || r.index < last.index || r.configuration < last.configuration;
+            last = r;
+        }
+    });
+    for (int i = 0; i < 20; i++) {
+        const enum raft_server_role role = i % 2 == 0 ? RAFT_ROLE_STANDBY : RAFT_ROLE_VOTER;
+        change({{{1}, RAFT_ROLE_VOTER}, {{2}, RAFT_ROLE_VOTER}, {{3}, role}});
+        ASSERT_EQ(one(1, "write"), OK);
+    }
+    over = true;
+    reader.join();
+    EXPECT_EQ(torn, 0u);
+    EXPECT_GE(seen.size(), 1u);
 }
 
 } // namespace

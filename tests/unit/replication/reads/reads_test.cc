@@ -501,6 +501,21 @@ TEST_F(Reads, TheEndAnswersWhatWaits)
     EXPECT_TRUE(asking.is(ERR_UNAVAILABLE) && waiting.is(ERR_UNAVAILABLE) && applying.is(ERR_UNAVAILABLE));
 }
 
+TEST_F(Reads, WhatBeginsAfterTheStopIsAnsweredAtOnce)
+{
+    Read before(0);
+    Read after(0);
+    begin(&before);
+    Frame ping = take()[0];
+    repl_reads_stop(reads);
+    EXPECT_TRUE(before.is(ERR_UNAVAILABLE));
+    begin(&after);
+    EXPECT_TRUE(after.is(ERR_UNAVAILABLE));
+    pong(ping);
+    EXPECT_EQ(tick(), UINT64_MAX);
+    EXPECT_TRUE(sent.empty());
+}
+
 TEST_F(Reads, MoreShardsThanAFrameHoldsGoIntoTheNextRound)
 {
     std::vector<std::unique_ptr<Read>> all;

@@ -79,6 +79,48 @@ struct Read {
     }
 };
 
+/* done is slow here; who stops waits for it. */
+struct Slow {
+    struct repl_read r; /* first */
+    std::atomic<int> entered{0};
+    std::atomic<int> left{0};
+    static void done(struct repl_read *r, enum err)
+    {
+        Slow *self = reinterpret_cast<Slow *>(r);
+        self->entered++;
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        self->left++;
+    }
+};
+
+TEST(ReadsThreads, TheStopWaitsForAnswersThatAreBeingGiven)
+{
+    struct volume v;
+    Slow slow;
+    v.shards[0].leads_term = 5;
+    v.shards[0].commit = 1;
+    v.shards[0].alone = true;
+    const struct repl_reads_config cfg = {&v, {1}, 1, nullptr, nullptr};
+    struct repl_reads *reads;
+    ASSERT_EQ(repl_reads_new(&cfg, &reads), OK);
+    memset(&slow.r, 0, sizeof(slow.r));
+    slow.r.deadline_ms = UINT64_MAX;
+    slow.r.done = Slow::done;
+    repl_reads_begin(reads, &slow.r, 0);
+    {
+        std::lock_guard<std::mutex> hold(v.lock);
+        v.shards[0].applied = 1;
+    }
+    std::thread writer([&] { repl_reads_tick(reads, 0); });
+    while (slow.entered == 0) {
+        std::this_thread::yield();
+    }
+    repl_reads_stop(reads);
+    EXPECT_EQ(slow.left, 1);
+    writer.join();
+    repl_reads_free(reads);
+}
+
 TEST(ReadsThreads, EveryReadIsAnsweredOnceByWhicheverThread)
 {
     Node nodes[3];
