@@ -58,7 +58,7 @@ void message(slice bytes)
 /* --- a volume --- */
 
 constexpr uint64_t SELF = 1;
-constexpr uint8_t FRAME_MODE = 255; /* the others by their remainder */
+constexpr uint8_t FRAME_MODE = 254; /* the others by their remainder */
 constexpr shard_id SHARD = {0};
 
 enum Kind { VOTERS, JOINER, SOLE, COMPACTED, STANDBY, KINDS };

@@ -104,9 +104,6 @@ uint64_t stale_reads(cluster::Reads reads)
         cluster::World w(seed, restless(reads));
         w.run();
         stale += w.counts.reads_stale;
-        printf("%llu reads %llu stale, %llu elections, %llu acks\n", (unsigned long long)w.counts.reads,
-               (unsigned long long)w.counts.reads_stale, (unsigned long long)w.counts.elections,
-               (unsigned long long)w.counts.acks);
         EXPECT_GT(w.counts.reads, 1000u);
     }
     return stale;
