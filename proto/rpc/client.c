@@ -285,6 +285,23 @@ enum err rpc_client_send(struct rpc_client *c, struct rpc_call *call)
     return OK;
 }
 
+bool rpc_client_cancel(struct rpc_client *c, const struct rpc_call *call)
+{
+    bool found = false;
+    (void)pthread_mutex_lock(&c->mutex);
+    for (uint32_t i = 0; i < c->n_slots && !found; i++) {
+        struct client_slot *s = c->slots[i];
+        if (s->call == call) {
+            found = client_slot_take(s) != NULL;
+            if (!c->inproc) {
+                client_slot_release(s);
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&c->mutex);
+    return found;
+}
+
 /* --- blocking call --- */
 
 static void call_done(struct rpc_call *call)

@@ -59,6 +59,11 @@ struct rpc_call {
  * is never told to cancel, its context just waits the reply out. */
 MUST_CHECK enum err rpc_client_send(struct rpc_client *c, struct rpc_call *call);
 
+/* Takes a call back that nobody wants to wait for any more: true: it is the caller's again and `done` will not be
+ * called; false: `done` was called or is about to be. The request may still arrive and run, as after ERR_TIMEOUT. Slow
+ * (it looks through all calls in flight). Any thread. */
+MUST_CHECK bool rpc_client_cancel(struct rpc_client *c, const struct rpc_call *call);
+
 /* Blocking convenience for ctl, tests and housekeeping threads (not for loops): waits for the link, sends and waits for
  * the reply, all within timeout_ms. Returns call->status, or the error of rpc_client_send. `done` and `user` are its
  * own. */

@@ -85,6 +85,36 @@ TEST_P(Transport, AReplyBuiltInPlaceMayUseLessThanItsRoom)
     rpc_client_close(c);
 }
 
+TEST_P(Transport, ACallTakenBackIsNeverDoneAndItsLateReplyHurtsNobody)
+{
+    Server srv;
+    srv.handler = [&](struct rpc_request *r) { srv.hold_or_echo(r); };
+    std::string url = fresh_url(GetParam());
+    ASSERT_EQ(OK, srv.open(url));
+    struct rpc_client *c = client_open(url);
+    ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
+    auto f = std::make_unique<Flock>(20);
+    for (size_t i = 0; i < 20; i++) {
+        ASSERT_EQ(OK, f->send(c, i, "slow", 60000));
+    }
+    ASSERT_TRUE(eventually([&] { return srv.held_count() == 20; }));
+    for (size_t i = 0; i < 20; i++) {
+        EXPECT_TRUE(rpc_client_cancel(c, &f->calls[i]));
+        EXPECT_FALSE(rpc_client_cancel(c, &f->calls[i])) << "it is the caller's";
+    }
+    EXPECT_EQ(0, f->done);
+    f.reset(); /* a reply that finds its call writes to freed memory */
+    srv.answers = true;
+    srv.release();
+    for (int i = 0; i < 50; i++) {
+        struct rpc_call call = call_make("fast", "");
+        ASSERT_EQ(OK, rpc_client_call(c, &call));
+        EXPECT_FALSE(rpc_client_cancel(c, &call)) << "it is done";
+        rpc_reply_fini(&call.reply);
+    }
+    rpc_client_close(c);
+}
+
 TEST_P(Transport, ASlowServerGivesATimeoutAndItsLateReplyHurtsNobody)
 {
     Server srv;
