@@ -219,14 +219,14 @@ static bool ready(void *user)
     return backend_ready(f->backend);
 }
 
-static enum err backend_start(struct frontend *f, const char *rpc_url, const char *pub_url, struct buf *why)
+static enum err backend_start(struct frontend *f, const char *rpc_urls, const char *pub_url, struct buf *why)
 {
     const struct config *c = f->config;
     enum err e = cluster_tls_open(c, CLUSTER_SIDE_FRONTEND, &f->storage_tls, why);
     if (e != OK) {
         return e;
     }
-    struct backend_config bc = {.rpc_url = rpc_url,
+    struct backend_config bc = {.rpc_urls = rpc_urls,
                                 .pub_url = pub_url,
                                 .inflight_max = (uint32_t)c->rpc_inflight_max,
                                 .timeout_ms = (uint32_t)c->rpc_timeout_ms,
@@ -310,7 +310,7 @@ static void frontend_free(struct frontend *f)
     mem_free(f);
 }
 
-enum err frontend_start(const struct config *c, const char *rpc_url, const char *pub_url, struct frontend **out,
+enum err frontend_start(const struct config *c, const char *rpc_urls, const char *pub_url, struct frontend **out,
                         struct buf *why)
 {
     struct frontend *f = mem_zalloc(sizeof(*f));
@@ -321,7 +321,7 @@ enum err frontend_start(const struct config *c, const char *rpc_url, const char 
     f->admin = (struct admin_config){.ready = ready, .user = f};
     enum err e = tls_start(f, why);
     if (e == OK) {
-        e = backend_start(f, rpc_url, pub_url, why);
+        e = backend_start(f, rpc_urls, pub_url, why);
     }
     if (e == OK) {
         protocols_make(f);

@@ -26,7 +26,7 @@ MUST_CHECK enum err storage_tls(const struct config *c, struct storage *s, struc
 /* in_process: serve RPC over inproc as well. */
 MUST_CHECK enum err storage_start(const struct config *c, bool in_process, struct storage *s, struct buf *why);
 void storage_stop(struct storage *s);
-MUST_CHECK enum err frontend_start(const struct config *c, const char *rpc_url, const char *pub_url,
+MUST_CHECK enum err frontend_start(const struct config *c, const char *rpc_urls, const char *pub_url,
                                    struct frontend **out, struct buf *why);
 void frontend_reload(struct frontend *f);
 void frontend_stop(struct frontend *f);

@@ -14,12 +14,26 @@
 #define RETRY_MAX_MS 500
 #define TIMEOUT_DEFAULT_MS 30000
 #define INFLIGHT_DEFAULT 4096
+#define LOST_CHECK_MS 250
 #define UPLOAD_DEFAULT_BYTES (64u * 1024 * 1024)
 
 METRIC_COUNTER(metric_calls, "pillarbox_backend_calls_total", "Storage calls by this frontend");
 METRIC_COUNTER(metric_retries, "pillarbox_backend_retries_total", "Storage calls sent again with the same request id");
+METRIC_COUNTER(metric_cut, "pillarbox_backend_cut_total",
+               "Storage calls taken back from a node that stopped answering or leading");
 METRIC_COUNTER(metric_failed, "pillarbox_backend_unavailable_total", "Storage calls given up at their deadline");
 METRIC_HISTOGRAM(metric_latency, "pillarbox_backend_seconds", "Duration of storage calls, retries included");
+
+static enum err nodes_start(struct backend *b, struct buf *why)
+{
+    struct nodes_config cfg = {.seeds = b->cfg.rpc_urls,
+                               .events_url = b->cfg.pub_url,
+                               .inflight_max = b->cfg.inflight_max == 0 ? INFLIGHT_DEFAULT : b->cfg.inflight_max,
+                               .ops = &watch_ops,
+                               .user = b->watches,
+                               .tls = b->cfg.tls};
+    return nodes_open(&cfg, &b->nodes, why);
+}
 
 enum err backend_open(const struct backend_config *cfg, struct backend **out, struct buf *why)
 {
@@ -30,15 +44,15 @@ enum err backend_open(const struct backend_config *cfg, struct backend **out, st
     b->cfg = *cfg;
     b->cfg.timeout_ms = cfg->timeout_ms == 0 ? TIMEOUT_DEFAULT_MS : cfg->timeout_ms;
     b->cfg.upload_bytes_max = cfg->upload_bytes_max == 0 ? UPLOAD_DEFAULT_BYTES : cfg->upload_bytes_max;
-    struct rpc_client_config rc = {.url = cfg->rpc_url,
-                                   .inflight_max = cfg->inflight_max == 0 ? INFLIGHT_DEFAULT : cfg->inflight_max,
-                                   .tls = cfg->tls};
-    enum err e = rpc_client_open(&rc, &b->client, why);
+    enum err e = resolve_cache_open(&b->resolved);
     if (e == OK) {
-        e = resolve_cache_open(&b->resolved);
+        e = watch_registry_open(b, &b->watches);
     }
     if (e == OK) {
-        e = watch_registry_open(b, &b->watches, why);
+        e = nodes_start(b, why);
+    }
+    if (e == OK) {
+        e = watch_registry_start(b->watches);
     }
     if (e != OK) {
         backend_close(b);
@@ -51,10 +65,13 @@ enum err backend_open(const struct backend_config *cfg, struct backend **out, st
 void backend_close(struct backend *b)
 {
     if (b->watches != NULL) {
-        watch_registry_close(b->watches);
+        watch_registry_stop(b->watches);
     }
-    if (b->client != NULL) {
-        rpc_client_close(b->client);
+    if (b->nodes != NULL) {
+        nodes_close(b->nodes);
+    }
+    if (b->watches != NULL) {
+        watch_registry_close(b->watches);
     }
     if (b->resolved != NULL) {
         resolve_cache_close(b->resolved);
@@ -64,7 +81,7 @@ void backend_close(struct backend *b)
 
 bool backend_ready(const struct backend *b)
 {
-    return rpc_client_connected(b->client);
+    return nodes_ready(b->nodes);
 }
 
 static void *allocate(void *arena, size_t n)
@@ -84,11 +101,19 @@ ProtobufCAllocator backend_allocator(struct arena *arena)
     return a;
 }
 
-/* --- one attempt: sent from the fiber, answered on an nng thread, finished on the fiber's loop --- */
+/* Failures that say nothing about the request: worth another try with the same id. */
+static bool retryable(enum err e)
+{
+    return e == ERR_CLOSED || e == ERR_UNAVAILABLE || e == ERR_NOT_LEADER || e == ERR_OVERLOAD;
+}
+
+/* --- one attempt: sent from the fiber, answered on the transport's thread, finished on the fiber's loop --- */
 
 struct attempt {
     struct rpc_call call;
+    struct node_route route;
     struct loop_task task;
+    struct loop_timer timer;
     struct fiber *fiber;
     struct loop *loop;
     bool done;
@@ -108,8 +133,34 @@ static void attempt_done(struct rpc_call *c)
     loop_post(a->loop, &a->task);
 }
 
-/* The transport's error, or the method's status; the reply is the caller's to release. */
-static enum err attempt_run(struct backend *b, struct attempt *a)
+static void attempt_look(struct loop *l, struct loop_timer *t)
+{
+    struct attempt *a = (struct attempt *)(void *)((char *)t - offsetof(struct attempt, timer));
+    (void)l;
+    fiber_wake(a->fiber);
+}
+
+/* The transport's error, or the method's status. */
+static enum err attempt_wait(struct nodes *m, struct attempt *a)
+{
+    bool watched = !nodes_alone(m);
+    while (!a->done) {
+        if (watched && !a->timer.armed) {
+            loop_timer_arm(a->loop, &a->timer, LOST_CHECK_MS);
+        }
+        fiber_park();
+        if (!a->done && watched && nodes_lost(m, &a->route) && rpc_client_cancel(a->route.client, &a->call)) {
+            metric_inc(&metric_cut);
+            a->call.status = ERR_UNAVAILABLE;
+            break;
+        }
+    }
+    loop_timer_cancel(a->loop, &a->timer);
+    return a->call.status != OK ? a->call.status : a->call.reply.head.status;
+}
+
+/* The reply is the caller's to release. out_again: another node may be tried at once. */
+static enum err attempt_run(struct nodes *m, struct attempt *a, bool *out_again)
 {
     a->task.fn = attempt_wake;
     a->fiber = fiber_self();
@@ -117,21 +168,17 @@ static enum err attempt_run(struct backend *b, struct attempt *a)
     a->call.done = attempt_done;
     a->call.user = a;
     a->done = false;
+    loop_timer_init(&a->timer, attempt_look);
     ASSERT(a->fiber != NULL);
-    enum err e = rpc_client_send(b->client, &a->call);
+    enum err e = nodes_take(m, &a->route);
     if (e != OK) {
         return e;
     }
-    while (!a->done) {
-        fiber_park();
-    }
-    return a->call.status != OK ? a->call.status : a->call.reply.head.status;
-}
-
-/* Failures that say nothing about the request: worth another try with the same id. */
-static bool retryable(enum err e)
-{
-    return e == ERR_CLOSED || e == ERR_UNAVAILABLE || e == ERR_NOT_LEADER || e == ERR_OVERLOAD;
+    e = rpc_client_send(a->route.client, &a->call);
+    e = e == OK ? attempt_wait(m, a) : e;
+    nodes_give(m, &a->route);
+    *out_again = retryable(e) && nodes_failed(m, &a->route, e, a->call.reply.head.hint);
+    return e;
 }
 
 static uint64_t backoff_ms(unsigned tries)
@@ -150,24 +197,27 @@ static enum err given_up(enum err e)
 
 static enum err call_until(struct backend *b, struct attempt *a, uint64_t deadline)
 {
-    for (unsigned tries = 0;; tries++) {
+    for (unsigned tries = 0;;) {
+        bool again = false;
         uint64_t now = clock_mono_ms(clock_system());
         if (now >= deadline) {
             return given_up(ERR_TIMEOUT);
         }
         a->call.timeout_ms = (uint32_t)(deadline - now);
         a->call.head.budget_ms = a->call.timeout_ms;
-        enum err e = attempt_run(b, a);
+        enum err e = attempt_run(b->nodes, a, &again);
         if (!retryable(e)) {
             return e;
         }
         rpc_reply_fini(&a->call.reply);
-        uint64_t pause = backoff_ms(tries);
+        uint64_t pause = again ? 0 : backoff_ms(tries++);
         if (clock_mono_ms(clock_system()) + pause >= deadline) {
             return given_up(e);
         }
         metric_inc(&metric_retries);
-        fiber_sleep(pause);
+        if (pause > 0) {
+            fiber_sleep(pause);
+        }
     }
 }
 
@@ -205,7 +255,7 @@ static enum err unpack(enum method method, struct arena *arena, enum err status,
 enum err backend_call(struct backend *b, const struct backend_request *req, struct arena *arena,
                       struct backend_reply *out)
 {
-    struct attempt a = {.done = false};
+    struct attempt a = {.route = {.shard = req->shard}};
     uint64_t start = clock_perf_us();
     memset(out, 0, sizeof(*out));
     metric_inc(&metric_calls);

@@ -2,9 +2,10 @@
  * never sees LMDB or Raft.
  *
  * A call: encode the request, route shard -> node from the cached map, send with a fresh 128-bit request id (or the
- * caller's), issue time and deadline; park the fiber; on NOT_LEADER, a cut link or UNAVAILABLE retry with the SAME id
- * (so a write happens once) until the deadline, with jittered back-off; then ERR_UNAVAILABLE or ERR_TIMEOUT. The
- * method's own refusals (ERR_NOTFOUND, ERR_QUOTA ...) return at once.
+ * caller's), issue time and deadline; park the fiber; on NOT_LEADER, a cut link, UNAVAILABLE or a node that stopped
+ * answering retry at another node with the SAME id (so a write happens once) until the deadline, with jittered
+ * back-off; then ERR_UNAVAILABLE or ERR_TIMEOUT. The method's own refusals (ERR_NOTFOUND, ERR_QUOTA ...) return at
+ * once.
  *
  * Threads: one struct backend a process; backend_call only on a fiber (the completion comes back by loop_post). */
 #ifndef FRONTEND_SESSION_BACKEND_H
@@ -27,9 +28,9 @@ extern "C" {
 struct backend;
 
 struct backend_config {
-    const char *rpc_url; /* of one storage node; the map brings the others */
-    const char *pub_url;
-    uint32_t inflight_max;
+    const char *rpc_urls;      /* of one or more storage nodes, separated by commas; the map brings the others */
+    const char *pub_url;       /* events of a node that names no address of its own */
+    uint32_t inflight_max;     /* of each node */
     uint32_t timeout_ms;       /* default deadline of a call; 30,000 */
     uint32_t upload_bytes_max; /* largest body: what is reserved for an upload of unknown size; 64 MiB */
     const struct rpc_tls *tls; /* for tcp urls, outlives the backend; NULL: plain */
@@ -37,7 +38,7 @@ struct backend_config {
 
 MUST_CHECK enum err backend_open(const struct backend_config *cfg, struct backend **out, struct buf *why);
 void backend_close(struct backend *b);
-/* The map is known and the node answers: for /readyz. */
+/* Some node answers and knows who leads the directory: for /readyz. */
 bool backend_ready(const struct backend *b);
 
 /* Where an account lives; filled by backend_resolve. */
@@ -104,6 +105,8 @@ MUST_CHECK enum err backend_watch_add(struct backend *b, const struct account_re
                                       struct backend_watch **out);
 /* The modseq last heard of for the account; a session compares with what it has. Thread-safe, cheap. */
 uint64_t backend_watch_modseq(const struct backend_watch *w);
+/* The session could not read what changed: wakes it again as soon as the account's shard answers. */
+void backend_watch_again(struct backend_watch *w);
 void backend_watch_remove(struct backend_watch *w);
 
 #ifdef __cplusplus

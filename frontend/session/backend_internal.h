@@ -3,6 +3,7 @@
 #define FRONTEND_SESSION_BACKEND_INTERNAL_H
 
 #include "frontend/session/backend.h"
+#include "frontend/session/nodes.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -13,7 +14,7 @@ struct watch_registry;
 
 struct backend {
     struct backend_config cfg;
-    struct rpc_client *client;
+    struct nodes *nodes;
     struct resolve_cache *resolved;
     struct watch_registry *watches;
 };
@@ -24,7 +25,11 @@ ProtobufCAllocator backend_allocator(struct arena *arena);
 MUST_CHECK enum err resolve_cache_open(struct resolve_cache **out);
 void resolve_cache_close(struct resolve_cache *c);
 
-MUST_CHECK enum err watch_registry_open(struct backend *b, struct watch_registry **out, struct buf *why);
+/* Opened before the nodes, which tell it what they hear (user: the registry); started after them, stopped before. */
+extern const struct nodes_ops watch_ops;
+MUST_CHECK enum err watch_registry_open(struct backend *b, struct watch_registry **out);
+MUST_CHECK enum err watch_registry_start(struct watch_registry *r);
+void watch_registry_stop(struct watch_registry *r);
 void watch_registry_close(struct watch_registry *r);
 
 #ifdef __cplusplus

@@ -16,7 +16,7 @@ class ImapSession : public ::testing::Test
         buf why;
         buf_init(&why, 4096);
         backend_config bc = {};
-        bc.rpc_url = "inproc://imap-session-test-nobody";
+        bc.rpc_urls = "inproc://imap-session-test-nobody";
         bc.pub_url = "inproc://imap-session-test-nobody-pub";
         bc.timeout_ms = 200;
         ASSERT_EQ(OK, backend_open(&bc, &backend_, &why));

@@ -180,7 +180,7 @@ class SessionTest : public NodeTest
         struct backend_config cfg = {};
         struct buf why;
         buf_init(&why, 1000);
-        cfg.rpc_url = rpc_url.c_str();
+        cfg.rpc_urls = rpc_url.c_str();
         cfg.pub_url = pub_url.c_str();
         cfg.timeout_ms = timeout_ms;
         ASSERT_EQ(OK, backend_open(&cfg, &backend, &why));
