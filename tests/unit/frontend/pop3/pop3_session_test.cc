@@ -158,7 +158,7 @@ class Pop3Session : public testing::Test
         if (term_moves > 0) { /* another leader, which knows no leases, between the renewal and the entry */
             term_moves--;
             term++;
-            holder.clear();
+            holder = thief;
         }
         if (r->pop3_term != term || holder.empty()) {
             return ERR_STALE;
@@ -189,7 +189,7 @@ class Pop3Session : public testing::Test
     test_clock time;
     std::map<uint32_t, std::string> inbox;
     std::map<int, err> errors;
-    std::string holder;
+    std::string holder, thief; /* thief: who has the lock after the term moved */
     uint64_t term = 4;
     uint32_t page_rows = 2;
     std::function<void()> on_body;
@@ -379,6 +379,34 @@ TEST_F(Pop3Session, ALeaderChangeBeforeTheDeletionIsSurvived)
     term_moves = 2;
     EXPECT_EQ(s.send("QUIT\r\n"), "+OK bye\r\n");
     EXPECT_EQ(inbox.count(3), 0u);
+}
+
+TEST_F(Pop3Session, ALockThatAnotherSessionTookFromTheNewLeaderIsLostAndNothingDeleted)
+{
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    s.send("DELE 1\r\n");
+    term_moves = 1;
+    thief = "another session's";
+    EXPECT_EQ(s.send("QUIT\r\n"), "-ERR [IN-USE] some marked messages were not deleted\r\n");
+    EXPECT_EQ(inbox.size(), 3u);
+    EXPECT_EQ(holder, thief);
+}
+
+TEST_F(Pop3Session, ALeaderChangeWhileTheSessionWaitsIsFollowedByTheNextRenewal)
+{
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    std::string mine = holder;
+    s.send("DELE 1\r\n");
+    term++;
+    holder.clear();
+    time.ms += cfg.lock_renew_ms;
+    s.event(CONN_EVENT_TIMEOUT);
+    EXPECT_EQ(holder, mine) << "taken again under the same token";
+    EXPECT_EQ(s.send("QUIT\r\n"), "+OK bye\r\n");
+    EXPECT_EQ(inbox.count(3), 0u);
+    EXPECT_EQ(expunges, 1);
 }
 
 TEST_F(Pop3Session, AFailedDeletionIsSaid)
