@@ -221,14 +221,20 @@ static enum err on_input(struct conn *c, void *session)
     return finish(s);
 }
 
-/* While idling only. A client must not be left stale: if storage cannot be asked for long, it has to come back. */
+/* While idling only. Storage that cannot be asked now, as without a quorum, wakes the session when it can. For any
+ * other reason the client must not be left stale: it has to come back. */
 static void on_notify(struct imap_session *s)
 {
     if (!s->idling || s->view == NULL || backend_watch_modseq(s->watch) == s->watch_seen) {
         return;
     }
     for (unsigned i = 0; i < IDLE_SYNC_TRIES && !s->ended; i++) {
-        if (imap_sync(s, true) == OK) {
+        enum err e = imap_sync(s, true);
+        if (e == OK) {
+            return;
+        }
+        if (e == ERR_UNAVAILABLE || e == ERR_TIMEOUT || e == ERR_OVERLOAD) {
+            backend_watch_again(s->watch);
             return;
         }
         fiber_sleep(500);
