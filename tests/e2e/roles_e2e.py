@@ -8,9 +8,12 @@ import case
 import mail
 import pillarbox
 import ports
+import rpc_proxy
 import wire
 
 PATIENCE_S = 40
+SYNC = 161       # proto/rpc/method.h
+OUTAGE_S = 12
 
 
 class Roles(case.ServerCase):
@@ -30,10 +33,11 @@ class Roles(case.ServerCase):
             raise
 
     @classmethod
-    def frontend(cls, name):
+    def frontend(cls, name, **changes):
         """Another frontend of the same node on ports of its own; gets .ports."""
         numbers = dict(zip(pillarbox.LISTENERS, ports.block()))
         settings = dict(cls.server.settings, **{f"{k}.listen": f"127.0.0.1:{v}" for k, v in numbers.items()})
+        settings.update({"frontend." + k: v for k, v in changes.items()})
         p = pillarbox.Process(name, [cls.server.program, "frontend"] + [w for k, v in settings.items() for w in ("--set", f"{k}={v}")],
                               cls.server.folder)
         p.ports = numbers
@@ -103,6 +107,25 @@ class Roles(case.ServerCase):
         self.connect(third.ports).must("SELECT INBOX")
         self.assertEqual(s.ask(f"RCPT TO:<{self.address('alice')}>")[0], 250)
         self.server.wait_ready()
+
+    def test_a_session_that_idles_through_an_outage_learns_what_it_missed(self):
+        proxy = rpc_proxy.Proxy(int(self.server.rpc.rsplit(":", 1)[1]))
+        self.addCleanup(proxy.stop)
+        c = self.connect(self.frontend("idle", storage=f"tcp://127.0.0.1:{proxy.port}", rpc_timeout="300 ms").ports)
+        c.must("SELECT INBOX")
+        tag = c.tag()
+        c.send(tag + b" IDLE\r\n")
+        while not c.response().startswith(b"+"):
+            pass
+        proxy.plan({SYNC}, *[rpc_proxy.REFUSE] * 10000)
+        self.connect(self.server.ports).append("INBOX", mail.made(4, marker="idle"))
+        time.sleep(OUTAGE_S)
+        self.assertGreater(len(proxy.happened()), 20)
+        proxy.calm()
+        said = c.response()
+        self.assertRegex(said, rb"^\* \d+ EXISTS")
+        c.send(b"DONE\r\n")
+        self.assertEqual(c.finish(tag)[0], "OK")
 
 
 if __name__ == "__main__":
