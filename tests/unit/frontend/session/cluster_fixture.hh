@@ -68,11 +68,13 @@ class FakeNode
         }
     }
 
-    /* Like SIGSTOP: the link stays, nothing is answered. */
-    void pause(bool map_too = true)
+    enum Pause { NONE, ALL, BUT_MAP, MAP };
+
+    /* ALL is like SIGSTOP: the link stays, nothing is answered. */
+    void pause(Pause what = ALL)
     {
         std::lock_guard<std::mutex> g(mutex);
-        (map_too ? paused_ : slow_) = true;
+        paused_ = what;
     }
 
     void resume()
@@ -80,7 +82,7 @@ class FakeNode
         std::vector<struct rpc_request *> list;
         {
             std::lock_guard<std::mutex> g(mutex);
-            paused_ = slow_ = false;
+            paused_ = NONE;
             list.swap(held_);
         }
         for (struct rpc_request *r : list) {
@@ -138,7 +140,7 @@ class FakeNode
 
   private:
     struct rpc_server *server_ = nullptr;
-    bool paused_ = false, slow_ = false;
+    Pause paused_ = NONE;
     std::vector<struct rpc_request *> held_;
     std::map<int, std::vector<std::string>> ids_;
 
@@ -148,7 +150,7 @@ class FakeNode
         {
             std::lock_guard<std::mutex> g(n->mutex);
             n->ids_[r->head.method].push_back(std::string((const char *)r->head.request_id.b, 16));
-            if (n->paused_ || (n->slow_ && r->head.method != METHOD_MAP)) {
+            if (n->paused_ == ALL || n->paused_ == (r->head.method == METHOD_MAP ? MAP : BUT_MAP)) {
                 n->held_.push_back(r);
                 return;
             }

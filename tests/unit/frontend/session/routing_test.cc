@@ -201,7 +201,7 @@ TEST_F(ClusterTest, ALongCallToANodeThatAnswersIsNotTakenBack)
     start(nodes[1]->url);
     ASSERT_TRUE(eventually([&] { return call(1) == 2; }));
     int before = nodes[2]->calls(METHOD_ACCOUNT);
-    nodes[2]->pause(false);
+    nodes[2]->pause(FakeNode::BUT_MAP);
     PENDING(p, 1, 20000);
     std::this_thread::sleep_for(std::chrono::milliseconds(6000));
     EXPECT_EQ(before + 1, nodes[2]->calls(METHOD_ACCOUNT));
@@ -209,6 +209,18 @@ TEST_F(ClusterTest, ALongCallToANodeThatAnswersIsNotTakenBack)
     EXPECT_EQ(2u, p.finish());
     EXPECT_EQ(before + 1, nodes[2]->calls(METHOD_ACCOUNT));
     EXPECT_EQ(0, nodes[1]->calls(METHOD_ACCOUNT) + nodes[3]->calls(METHOD_ACCOUNT));
+}
+
+TEST_F(ClusterTest, ALeaderThatIsTooBusyForTheMapStillServes)
+{
+    everybody({2, 2, 2, 2}, 5);
+    start(nodes[1]->url);
+    ASSERT_TRUE(eventually([&] { return call(1) == 2; }));
+    long before = metric("pillarbox_circuit_opens_total");
+    nodes[2]->pause(FakeNode::MAP);
+    ASSERT_TRUE(eventually([&] { return metric("pillarbox_circuit_opens_total") > before; }));
+    EXPECT_EQ(2u, call(1)) << "the others name it";
+    EXPECT_EQ(2u, call(2));
 }
 
 TEST_F(ClusterTest, WithoutALeaderACallEndsAtItsDeadlineAndTheNextOneWorks)
