@@ -62,7 +62,7 @@ struct nodes {
     struct u128 cluster;
     bool cluster_known;
     bool cluster_told;
-    uint64_t open_failed_ms; /* nothing is opened for a while after a failure; 0: never failed */
+    uint64_t open_told_ms; /* when a failure to open a node was logged last; 0: never */
     uint64_t polled_ms;
     pthread_t thread;
     bool thread_started;

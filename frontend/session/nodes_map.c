@@ -8,7 +8,7 @@
 #include "proto/base/mem.h"
 #include "proto/base/metrics.h"
 
-#define OPEN_PAUSE_MS 10000
+#define TOLD_MS 10000
 #define WHY_BYTES_MAX 512
 
 METRIC_COUNTER(metric_routes, "pillarbox_route_changes_total", "Shards that another node was seen to lead");
@@ -17,7 +17,11 @@ METRIC_COUNTER(metric_routes, "pillarbox_route_changes_total", "Shards that anot
 
 static void open_failed(struct nodes *m, const Pb__NodeRow *row, enum err e, const struct buf *why)
 {
-    m->open_failed_ms = clock_mono_ms(clock_system());
+    uint64_t now = clock_mono_ms(clock_system());
+    if (m->open_told_ms != 0 && now - m->open_told_ms < TOLD_MS) {
+        return;
+    }
+    m->open_told_ms = now;
     log_warn("frontend.node", "a node's addresses cannot be used", LOG_U64("node", row->node), LOG_STR("rpc", row->rpc),
              LOG_STR("events", row->events), LOG_SLICE("why", buf_slice(why)), LOG_ERR(e));
 }
@@ -37,14 +41,11 @@ static struct node *seed_of(struct nodes *m, const Pb__NodeRow *row)
     return NULL;
 }
 
-/* Opens what is not open yet; a failure is tried again with a later answer. */
+/* Opens what is not open yet; what failed is tried again with the next answer. */
 static void row_use(struct nodes *m, struct node *n, const Pb__NodeRow *row)
 {
     struct buf why;
     enum err e = OK;
-    if (m->open_failed_ms != 0 && clock_mono_ms(clock_system()) - m->open_failed_ms < OPEN_PAUSE_MS) {
-        return;
-    }
     buf_init(&why, WHY_BYTES_MAX);
     if (n == NULL) {
         e = row->rpc[0] == '\0' ? ERR_INVAL : node_open(m, row->rpc, &n, &why);

@@ -305,6 +305,29 @@ TEST_F(ClusterTest, OnlyTheDirectorysLeaderMovesAnAddress)
     EXPECT_EQ(nodes[3]->url, backend->nodes->nodes[slot].rpc);
 }
 
+TEST_F(ClusterTest, RowsThatCannotBeUsedHideNoOthers)
+{
+    everybody({3, 3, 3, 3}, 5);
+    start(nodes[1]->url, false);
+    std::vector<Row> rows = {{0, nodes[2]->url, nodes[2]->pub, false},
+                             {7, "", "", false},
+                             {8, "nonsense", "", false},
+                             {9, "ipc://" + dir + "/nine", "nonsense", false}};
+    for (const Row &r : table()) {
+        rows.push_back(r);
+    }
+    for (uint64_t id = 100; id < 200; id++) {
+        rows.push_back({id, "ipc://" + dir + "/" + std::to_string(id), "ipc://" + dir + "/none", false});
+    }
+    for (auto &n : nodes) {
+        n.second->change([&] { n.second->rows = rows; });
+    }
+    nodes[2]->leads({}, 0);
+    ASSERT_TRUE(eventually([&] { return call(1) == 3; }));
+    EXPECT_TRUE(eventually([&] { return nodes_used(backend->nodes) == NODES_MAX; })) << "no more than that";
+    EXPECT_EQ(3u, call(1));
+}
+
 TEST_F(ClusterTest, ASeedsOwnNameOnlyFindsTheNodes)
 {
     everybody({1, 1, 1, 1}, 5);

@@ -91,7 +91,7 @@ TEST_P(Transport, ACallTakenBackIsNeverDoneAndItsLateReplyHurtsNobody)
     srv.handler = [&](struct rpc_request *r) { srv.hold_or_echo(r); };
     std::string url = fresh_url(GetParam());
     ASSERT_EQ(OK, srv.open(url));
-    struct rpc_client *c = client_open(url);
+    struct rpc_client *c = client_open(url, 20);
     ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
     auto f = std::make_unique<Flock>(20);
     for (size_t i = 0; i < 20; i++) {
@@ -106,6 +106,12 @@ TEST_P(Transport, ACallTakenBackIsNeverDoneAndItsLateReplyHurtsNobody)
     f.reset(); /* a reply that finds its call writes to freed memory */
     srv.answers = true;
     srv.release();
+    EXPECT_TRUE(eventually([&] { /* over inproc a slot is free when its late reply has come */
+                                 struct rpc_call call = call_make("first", "");
+                                 enum err e = rpc_client_call(c, &call);
+                                 rpc_reply_fini(&call.reply);
+                                 return e == OK;
+    })) << "the slots are free again";
     for (int i = 0; i < 50; i++) {
         struct rpc_call call = call_make("fast", "");
         ASSERT_EQ(OK, rpc_client_call(c, &call));
