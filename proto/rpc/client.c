@@ -359,7 +359,8 @@ static enum err client_connect(struct rpc_client *c, const struct rpc_client_con
     rpc_nng_init();
     c->inproc = rpc_url_is_inproc(cfg->url);
     if (!c->inproc) {
-        struct rpc_redial_config rc = {.url = cfg->url, .ops = &link_ops, .user = c, .tls = cfg->tls};
+        struct rpc_redial_config rc = {
+            .url = cfg->url, .ops = &link_ops, .user = c, .from = cfg->from, .tls = cfg->tls};
         return rpc_redial_open(&rc, &c->redial, why);
     }
     int rv = client_req_open(c, cfg->url);

@@ -82,8 +82,12 @@ static const struct rpc_redial_ops out_ops = {.on_up = out_up, .on_frame = out_f
 static enum err out_open(struct links_out *o)
 {
     const struct rpc_links_config *c = &o->node->links->cfg;
-    struct rpc_redial_config rc = {
-        .ops = &out_ops, .user = o, .tls = c->tls, .queued_bytes_max = LINKS_WINDOW_BYTES, .hurry = true};
+    struct rpc_redial_config rc = {.ops = &out_ops,
+                                   .user = o,
+                                   .from = c->listen_url,
+                                   .tls = c->tls,
+                                   .queued_bytes_max = LINKS_WINDOW_BYTES,
+                                   .hurry = true};
     return o->redial != NULL ? OK : rpc_redial_open(&rc, &o->redial, NULL);
 }
 

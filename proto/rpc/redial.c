@@ -18,6 +18,7 @@
 struct rpc_redial {
     struct rpc_redial_ops ops;
     void *user;
+    const char *from;
     const struct rpc_tls *tls;
     size_t queued_bytes_max;
     bool hurry;
@@ -94,7 +95,7 @@ static struct rpc_stream *redial_stream(struct rpc_redial *r)
 {
     int fd;
     struct rpc_stream *s;
-    if (rpc_socket_connect(r->url, DIAL_MS, r->poller.event, &fd) != 0) {
+    if (rpc_socket_connect(r->url, r->from, DIAL_MS, r->poller.event, &fd) != 0) {
         return NULL;
     }
     if (r->hurry) {
@@ -224,6 +225,7 @@ enum err rpc_redial_open(const struct rpc_redial_config *cfg, struct rpc_redial 
     }
     r->ops = *cfg->ops;
     r->user = cfg->user;
+    r->from = cfg->from;
     r->tls = cfg->tls;
     r->queued_bytes_max = cfg->queued_bytes_max;
     r->hurry = cfg->hurry;

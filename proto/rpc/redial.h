@@ -22,6 +22,7 @@ struct rpc_redial_config {
     const char *url; /* NULL: nothing is dialed until rpc_redial_turn */
     const struct rpc_redial_ops *ops;
     void *user;
+    const char *from;          /* rpc_socket_connect; stays */
     const struct rpc_tls *tls; /* for tcp; NULL: plain */
     size_t queued_bytes_max;   /* rpc_stream_limit */
     bool hurry;                /* rpc_socket_hurry */

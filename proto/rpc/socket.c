@@ -246,13 +246,33 @@ static int connect_finish(int fd, int timeout_ms, int cancel)
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 ? errno : error;
 }
 
-int rpc_socket_connect(const char *url, int timeout_ms, int cancel, int *out_fd)
+/* Packet filters and routes can tell a node by its address, whichever way a connection was dialed. A failure is left to
+ * connect. */
+static void leave_from(int fd, const struct address *to, const char *from)
+{
+    struct address a;
+    int one = 1;
+    if (from == NULL || to->family == AF_UNIX || strncmp(from, "tcp://*", 7) == 0 ||
+        address_parse(from, false, &a) != 0 || a.family != to->family) {
+        return;
+    }
+    if (a.family == AF_INET) {
+        ((struct sockaddr_in *)(void *)&a.a.storage)->sin_port = 0;
+    } else {
+        ((struct sockaddr_in6 *)(void *)&a.a.storage)->sin6_port = 0;
+    }
+    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+    (void)bind(fd, &a.a.any, a.n);
+}
+
+int rpc_socket_connect(const char *url, const char *from, int timeout_ms, int cancel, int *out_fd)
 {
     struct address a;
     int fd, error = address_parse(url, false, &a);
     if (error != 0 || (error = socket_new(&a, &fd)) != 0) {
         return error;
     }
+    leave_from(fd, &a, from);
     if (connect(fd, &a.a.any, a.n) != 0) {
         error = errno == EINPROGRESS ? connect_finish(fd, timeout_ms, cancel) : errno;
     }

@@ -16,8 +16,9 @@ bool rpc_url_is_tcp(const char *url);
 
 /* Listens. An ipc path that nobody listens on any more is taken over; mode 0600. 0 and the descriptor, or errno. */
 MUST_CHECK int rpc_socket_listen(const char *url, int *out_fd);
-/* Connects; blocks up to timeout_ms, or until `cancel` (an eventfd, -1: none) is readable: ECANCELED. */
-MUST_CHECK int rpc_socket_connect(const char *url, int timeout_ms, int cancel, int *out_fd);
+/* Connects; blocks up to timeout_ms, or until `cancel` (an eventfd, -1: none) is readable: ECANCELED. A tcp connection
+ * leaves from the host of the url `from`, if that is one address of this machine (NULL: from any). */
+MUST_CHECK int rpc_socket_connect(const char *url, const char *from, int timeout_ms, int cancel, int *out_fd);
 /* Accepts one: EAGAIN when there is none. */
 MUST_CHECK int rpc_socket_accept(int listen_fd, int *out_fd);
 void rpc_socket_close(int fd);
