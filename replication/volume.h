@@ -53,6 +53,8 @@ struct volume_config {
      * the volume's thread. NULL: groups of one server only. */
     void (*send)(void *ctx, struct node_id to, bool bulk, struct slice message);
     void *send_ctx;
+    /* What was sent so far may leave in one piece: before a turn's transaction and at the turn's end. May be NULL. */
+    void (*flush)(void *ctx);
     /* Free bytes of the file system under the store, NULL for memory. */
     uint64_t (*disk_free)(void *ctx);
     void *disk_ctx;

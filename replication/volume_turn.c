@@ -197,6 +197,13 @@ static uint64_t wait_ms(const struct volume *v, const struct turn *turn)
     return least(wait, v->purge_at_ms > turn->wall_ms ? v->purge_at_ms - turn->wall_ms : 0);
 }
 
+static void flush_sent(struct volume *v)
+{
+    if (v->cfg.flush != NULL) {
+        v->cfg.flush(v->cfg.send_ctx);
+    }
+}
+
 uint64_t volume_turn(struct volume *v, struct proposal *list, struct repl_received *received)
 {
     struct turn turn = {.now_ms = clock_mono_ms(v->cfg.clock), .wall_ms = clock_wall_ms(v->cfg.clock)};
@@ -214,10 +221,12 @@ uint64_t volume_turn(struct volume *v, struct proposal *list, struct repl_receiv
         volume_start_groups(v, turn.now_ms);
         volume_end_reader(v);
     }
+    flush_sent(v); /* while this node writes, the others do */
     if (!v->dead) {
         scan_due(v, &turn);
         volume_turn_commit(v, &turn);
     }
+    flush_sent(v);
     volume_end_reader(v); /* what followed the commit may have read */
     return v->dead ? WAIT_MS_MAX : wait_ms(v, &turn);
 }
