@@ -1,0 +1,48 @@
+/* Who should be in a group, and who should lead it: each leader's decisions, one step at a time. Pure: what is known
+ * goes in, the next step comes out (deploy/docs/CLUSTER.md, Placement). */
+#ifndef STORAGE_NODE_PLACEMENT_H
+#define STORAGE_NODE_PLACEMENT_H
+
+#include "replication/volume.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PLACEMENT_VOTERS_MAX 5
+/* A standby, or a preferred leader, that lacks no more entries than this has caught up: the rest is on its way. */
+#define PLACEMENT_BEHIND_MAX 256
+
+struct placement_node {
+    struct node_id id;
+    bool up;     /* a link to it is up, since long enough to be relied on; true for the node itself */
+    bool steady; /* up for so long that leadership may go there without need */
+};
+
+enum placement_act { PLACEMENT_NOTHING, PLACEMENT_CHANGE, PLACEMENT_TRANSFER };
+
+struct placement_step {
+    enum placement_act act;
+    struct raft_server_info servers[RAFT_SERVERS_MAX]; /* CHANGE: the group from now on */
+    size_t n_servers;
+    struct node_id to; /* TRANSFER; 0: to whom it may concern */
+    size_t voters;     /* now */
+    bool settled;      /* the group is what the table wants, and all of it has caught up */
+};
+
+/* The node table as this node has it, which may be behind. */
+struct placement_table {
+    const struct placement_node *nodes; /* the live ones */
+    size_t n;                           /* 0: nothing is known, nothing is done */
+    struct node_id highest;             /* what is above it and not there is news, not gone */
+};
+
+/* `st` is what the group's leader says of itself. */
+void placement_decide(const struct volume_status *st, struct node_id self, struct shard_id shard,
+                      const struct placement_table *t, struct placement_step *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* STORAGE_NODE_PLACEMENT_H */
