@@ -101,8 +101,7 @@ static enum err ask(struct join *j, const struct question *q, uint64_t *out_hint
 {
     struct buf why;
     struct rpc_client *client;
-    struct rpc_client_config cfg = {.url = q->url, .inflight_max = 1};
-    (void)j->tls; /* rpc_client_config's, when it takes one */
+    struct rpc_client_config cfg = {.url = q->url, .inflight_max = 1, .tls = j->tls};
     *out_hint = 0;
     buf_init(&why, 1024);
     enum err e = rpc_client_open(&cfg, &client, &why);

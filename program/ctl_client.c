@@ -89,6 +89,7 @@ enum err ctl_call(struct ctl *c, struct shard_id shard, struct account_id accoun
     uint64_t issue = clock_wall_ms(clock_system());
     for (;;) {
         struct rpc_call call = {.head = {.method = (uint16_t)method,
+                                         .forward = true,
                                          .shard = shard,
                                          .account = account,
                                          .request_id = id,

@@ -7,13 +7,14 @@
 #define FRAME_MAGIC 0x31584250u /* "PBX1" read as little-endian */
 #define FRAME_VERSION 1
 #define FRAME_FLAG_REPLY 1u
+#define FRAME_FLAG_FORWARD 2u
 #define HINT_TOPIC "HINT"
 
 void rpc_head_encode(const struct rpc_head *h, uint8_t out[RPC_HEAD_BYTES])
 {
     put_le32(out, FRAME_MAGIC);
     out[4] = FRAME_VERSION;
-    out[5] = h->reply ? FRAME_FLAG_REPLY : 0;
+    out[5] = (uint8_t)((h->reply ? FRAME_FLAG_REPLY : 0u) | (h->forward ? FRAME_FLAG_FORWARD : 0u));
     put_le16(out + 6, h->method);
     put_le32(out + 8, h->shard.v);
     put_le32(out + 12, (uint32_t)h->status);
@@ -31,6 +32,7 @@ static void head_fields(const uint8_t *p, struct rpc_head *h)
 {
     h->method = get_le16(p + 6);
     h->reply = (p[5] & FRAME_FLAG_REPLY) != 0;
+    h->forward = (p[5] & FRAME_FLAG_FORWARD) != 0;
     h->shard.v = get_le32(p + 8);
     h->status = err_from_wire(get_le32(p + 12));
     memcpy(h->request_id.b, p + 16, 16);

@@ -2,7 +2,7 @@
  * travel here, so that protobuf never copies them). Requests and replies have the same layout. <= 256 KiB in all.
  * CRC-free: TCP, TLS and our rows have their own.
  *
- *   0  u32 magic "PBX1"     4 u8 version (1)      5 u8 flags (bit 0: reply)   6 u16 method
+ *   0  u32 magic "PBX1"     4 u8 version (1)      5 u8 flags (0: reply, 1: forward)   6 u16 method
  *   8  u32 shard           12 u32 status (reply: enum err)
  *  16  u8[16] request id   32 u64 account         40 u64 issue_ms (wall clock of the frontend, when it first sent the
  * request) 48  u32 budget_ms (time left at sending)       52 u32 meta_bytes  56 u32 attach_bytes  60 u32 reserved (0)
@@ -25,6 +25,7 @@ extern "C" {
 struct rpc_head {
     uint16_t method;
     bool reply;
+    bool forward; /* a node that does not lead the shard passes the request on to the one that does */
     struct shard_id shard;
     enum err status;
     struct u128 request_id;

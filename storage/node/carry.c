@@ -69,7 +69,7 @@ static enum err body_read(struct carrying *c, uint64_t off, size_t bytes)
     return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
 }
 
-static enum err stage_chunks(struct carrying *c, uint64_t staged_index)
+static enum err stage_chunks(struct carrying *c, uint64_t account, uint64_t staged_index)
 {
     enum err e = OK;
     for (uint64_t off = 0; e == OK && off < c->due.body_bytes; off += STAGE_CHUNK_BYTES) {
@@ -77,6 +77,7 @@ static enum err stage_chunks(struct carrying *c, uint64_t staged_index)
         e = body_read(c, off, left < STAGE_CHUNK_BYTES ? (size_t)left : STAGE_CHUNK_BYTES);
         if (e == OK) {
             struct proposal_spec chunk = {.shard = c->due.to,
+                                          .account = {account},
                                           .method = METHOD_STAGE_CHUNK,
                                           .staged_index = staged_index,
                                           .staged_offset = off,
@@ -142,7 +143,7 @@ static enum err stage_body(struct carrying *c, const Pb__OpDeliver *op, uint64_t
         uint64_t account = op->recipients[i]->account;
         e = stage_begin(c, account, out_index);
         if (e == OK) {
-            e = stage_chunks(c, *out_index);
+            e = stage_chunks(c, account, *out_index);
             if (e != OK) {
                 stage_abort(c, account, *out_index);
             }

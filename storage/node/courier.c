@@ -5,6 +5,7 @@
 #include "proto/base/log.h"
 #include "proto/base/mem.h"
 #include "storage/node/carry.h"
+#include "storage/node/others.h"
 
 #define TICK_MS 1000        /* housekeeping, and retries of what could not be delivered */
 #define PURGE_STEPS_MAX 100 /* a shard and tick */
@@ -76,6 +77,15 @@ void courier_hand_off(struct courier *c, struct rpc_request *r, struct slice res
     if (!enqueue(c, w)) {
         answer(w); /* the next start carries it */
     }
+}
+
+void courier_look(struct courier *c, struct shard_id shard)
+{
+    pthread_mutex_lock(&c->lock);
+    c->dirty[shard.v] = true;
+    c->any_dirty = true;
+    pthread_cond_signal(&c->wake);
+    pthread_mutex_unlock(&c->lock);
 }
 
 /* --- one pass --- */
@@ -175,6 +185,7 @@ static void *courier_run(void *arg)
         answer_all(&mine); /* delivered, or put off to a later tick: either way the commit stands */
         if (tick && !stop) {
             upkeep_tick(c->node);
+            others_follow_table(c->node->others);
             housekeep(c);
             tick_ms = clock_mono_ms(c->node->clock) + TICK_MS;
         }

@@ -32,6 +32,9 @@ void courier_free(struct courier *c);
  * COURIER_REPLY_MS. Takes the request over; result is copied. Any thread. */
 void courier_hand_off(struct courier *c, struct rpc_request *r, struct slice result);
 
+/* Handoffs may wait in this shard, which the node has just come to lead. Any thread. */
+void courier_look(struct courier *c, struct shard_id shard);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,8 +1,11 @@
 /* Change hints (proto/rpc/frame.h says what subscribers may rely on). */
-#include "storage/node/node_internal.h"
+#include "proto/base/metrics.h"
+#include "storage/node/courier.h"
 
 #define BEAT_MS 1000
 #define QUIET_MS (RPC_HINT_QUIET_S * 1000)
+
+METRIC_GAUGE(metric_led, "pillarbox_shards_led", "Shards that this node leads, the directory included");
 
 static struct rpc_hint beat(const struct node *n, struct shard_id shard, uint64_t seq)
 {
@@ -14,7 +17,9 @@ static struct rpc_hint beat(const struct node *n, struct shard_id shard, uint64_
 static void shard_publish(struct node *n, struct node_shard *s, uint64_t now_ms)
 {
     size_t count;
+    uint64_t term;
     const struct storage_event *ev = storage_fsm_events(s->fsm, &count);
+    count = volume_leads(n->volume, s->id, &term) ? count : 0; /* the leader's to tell */
     for (size_t i = 0; i < count; i++) {
         struct rpc_hint h = beat(n, s->id, ++s->hint_seq);
         h.account = ev[i].account;
@@ -26,6 +31,27 @@ static void shard_publish(struct node *n, struct node_shard *s, uint64_t now_ms)
     if (count > 0) {
         s->hinted_ms = now_ms;
     }
+}
+
+/* A shard that this node has come to lead: what the one before did not tell any more, and did not deliver, is ours. A
+ * new epoch makes every frontend look at what it watches. */
+static void leadership_look(struct node *n)
+{
+    int64_t led = 0;
+    bool more = false;
+    for (uint32_t i = 0; i < n->n_shards; i++) {
+        struct node_shard *s = &n->shards[i];
+        uint64_t term;
+        bool leads = volume_leads(n->volume, s->id, &term);
+        if (leads && !s->led) {
+            more = true;
+            courier_look(n->courier, s->id);
+        }
+        s->led = leads;
+        led += leads;
+    }
+    n->hint_epoch = more ? rng_u64(n->rng) : n->hint_epoch;
+    metric_set(&metric_led, led);
 }
 
 /* Repeats the latest of each shard that changed lately, then the node's own: a reader that missed one learns it within
@@ -50,6 +76,7 @@ void hints_publish(struct node *n, uint64_t now_ms)
         shard_publish(n, LIST_ENTRY(it, struct node_shard, dirty), now_ms);
     }
     if (now_ms - n->beat_ms >= BEAT_MS) {
+        leadership_look(n);
         beats_publish(n, now_ms);
     }
 }

@@ -4,6 +4,7 @@
 #include "proto/base/metrics.h"
 #include "replication/reads_frame.h"
 #include "storage/node/node_internal.h"
+#include "storage/node/others.h"
 
 #define WAITING_MAX 8192
 
@@ -23,6 +24,9 @@ static void refuse(struct rpc_request *r, enum err e, uint64_t hint)
 void linear_refuse(struct node *n, struct rpc_request *r)
 {
     struct node_id leader = volume_leader(n->volume, r->head.shard);
+    if (others_forward(n->others, r)) {
+        return;
+    }
     bool other = leader.v != n->identity.node.v; /* this one may be elected and not serve yet */
     refuse(r, ERR_NOT_LEADER, other ? leader.v : 0);
 }

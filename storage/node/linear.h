@@ -24,7 +24,7 @@ void linear_submit(struct node *n, struct rpc_request *r);
 void linear_frame(struct node *n, struct node_id from, struct slice frame);
 /* On the volume's thread, after each turn: milliseconds until it wants to be called again. */
 uint64_t linear_tick(struct node *n, uint64_t now_ms);
-/* ERR_NOT_LEADER, and who leads if that is known. */
+/* ERR_NOT_LEADER, and who leads if that is known; or the leader's own answer, if the request asks to be forwarded. */
 void linear_refuse(struct node *n, struct rpc_request *r);
 
 #ifdef __cplusplus

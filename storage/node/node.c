@@ -11,6 +11,8 @@
 #include "storage/node/linear.h"
 #include "storage/node/node_internal.h"
 #include "storage/node/node_table.h"
+#include "storage/node/others.h"
+#include "storage/node/peers.h"
 
 #define CACHE_BYTES ((size_t)64 * 1024 * 1024)
 #define URLS_MAX 16
@@ -201,7 +203,17 @@ static enum err parts_start(struct node *n, const struct node_config *cfg, struc
         e = linear_open(n);
     }
     if (e == OK) {
+        e = others_open(n, cfg, &n->others);
+    }
+    if (e == OK) {
+        e = placement_new(n, &n->placement);
+    }
+    if (e == OK) {
         e = courier_new(n, &n->courier);
+    }
+    if (e == OK) {
+        e = peers_open(n, cfg, &n->peers, why);
+        peers_follow_table(n->peers);
     }
     if (e == OK) {
         e = rpc_open(n, cfg, why); /* from here on requests come: what they reach is there, if not yet running */
@@ -231,7 +243,9 @@ static void parts_stop(struct node *n)
         courier_stop(n->courier);
     }
     writer_stop(n);
+    peers_stop(n->peers);
     linear_close(n);
+    others_close(n->others);
     if (n->rpc != NULL) {
         rpc_server_close(n->rpc);
     }
@@ -241,6 +255,8 @@ static void parts_stop(struct node *n)
     if (n->volume != NULL) {
         volume_close(n->volume);
     }
+    peers_close(n->peers);
+    mem_free(n->placement);
     for (uint32_t i = 0; n->shards != NULL && i < n->n_shards; i++) {
         if (n->shards[i].fsm != NULL) {
             storage_fsm_free(n->shards[i].fsm);
@@ -291,6 +307,7 @@ enum err node_start(const struct node_config *cfg, struct node **out, struct buf
     n->info = (struct node_info){.ctx = n, .facts = facts, .shard = shard_info, .leader = shard_leader};
     n->hint_epoch = rng_u64(n->rng);
     queue_init(&n->inbox);
+    queue_init(&n->received);
     list_init(&n->dirty);
     pthread_mutex_init(&n->inbox_lock, NULL);
     pthread_cond_init(&n->inbox_wake, NULL);

@@ -25,6 +25,9 @@ extern "C" {
 struct reader_pool;
 struct courier;
 struct node_table;
+struct peers;
+struct others;
+struct placement;
 
 /* A shard's replica on this node. Touched by the volume's thread; readers use the volume's atomics only. */
 struct node_shard {
@@ -35,6 +38,7 @@ struct node_shard {
     struct list dirty;     /* in node.dirty while events wait to be published */
     uint64_t hint_seq;
     uint64_t hinted_ms; /* when the last hint went out */
+    bool led;           /* when hints were last looked at */
 };
 
 struct node {
@@ -58,6 +62,8 @@ struct node {
     struct read_cache *cache;
     struct pop3_locks *pop3;
     struct node_table *table;
+    struct peers *peers; /* NULL: the node is alone */
+    struct others *others;
     char peer_address[256];
     char rpc_address[256];
     char events_address[256];
@@ -68,6 +74,9 @@ struct node {
     pthread_t writer;
     bool writer_started;
     struct queue inbox;
+    struct queue received; /* from peers */
+    uint32_t writes_open;  /* atomic: proposals that are not answered */
+    struct placement *placement;
     pthread_mutex_t inbox_lock; /* only for sleeping and waking */
     pthread_cond_t inbox_wake;
     bool inbox_stop;
@@ -92,6 +101,8 @@ MUST_CHECK enum err writer_start(struct node *n);
 void writer_stop(struct node *n);
 /* Any thread. */
 void writer_submit(struct node *n, struct proposal *p);
+/* Something else came for it. Any thread. */
+void writer_wake(struct node *n);
 
 /* --- propose.c --- */
 /* Turns a write request into a proposal; answers the request by itself when it is refused. Any thread. */
@@ -129,6 +140,14 @@ MUST_CHECK enum err readers_open(struct node *n, uint32_t threads, struct reader
 void readers_close(struct reader_pool *p);
 /* Any thread. Answers ERR_OVERLOAD when the queue is full. */
 void readers_submit(struct reader_pool *p, struct rpc_request *r);
+
+/* --- placement_run.c, on the volume's thread between turns --- */
+MUST_CHECK enum err placement_new(struct node *n, struct placement **out);
+/* Does one step of each group that this node leads, twice a second. Milliseconds until it wants to be called again. */
+uint64_t placement_run(struct node *n, uint64_t now_ms);
+/* On the way out: others lead at once, and nobody waits for an election. */
+void placement_hand_over(struct node *n);
+bool placement_handed_over(struct node *n);
 
 /* --- upkeep.c --- */
 /* The volume's thread runs, the courier not yet, and no peer reaches this node: notes in node.id that the replicas are

@@ -3,7 +3,7 @@
 
 #include "replication/volume_owner.h"
 #include "storage/kv/kv_lmdb.h"
-#include "storage/node/node_internal.h"
+#include "storage/node/peers.h"
 
 /* What a node that was away may still catch up with (ARCHITECTURE, section 8). */
 #define LOG_ENTRIES 100000
@@ -83,6 +83,9 @@ enum err node_store_open(struct node *n, const struct node_config *cfg, struct b
                                .sole_bytes_max = SOLE_LOG_BYTES,
                                .dead_retention_ms = cfg->dead_retention_ms,
                                .reserve_bytes = cfg->reserve_bytes,
+                               .send = peers_send,
+                               .flush = peers_flush,
+                               .send_ctx = n,
                                .disk_free = disk_free,
                                .disk_ctx = n};
     return volume_open(&vc, &n->volume);

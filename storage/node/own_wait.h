@@ -1,4 +1,5 @@
-/* Writes of the node itself, waited for: several share a commit. For threads that may block, never the volume's. */
+/* Writes of the node itself, waited for: several share a commit. To shards that another node leads they go by RPC. For
+ * threads that may block, never the volume's. */
 #ifndef STORAGE_NODE_OWN_WAIT_H
 #define STORAGE_NODE_OWN_WAIT_H
 

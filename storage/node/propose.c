@@ -5,6 +5,7 @@
 #include "proto/base/metrics.h"
 #include "proto/schema/op.pb-c.h"
 #include "storage/node/courier.h"
+#include "storage/node/linear.h"
 #include "storage/node/node_internal.h"
 
 #define ISSUE_SKEW_MS (5 * 60 * 1000) /* ARCHITECTURE, section 6.1 */
@@ -63,6 +64,7 @@ static void entry_fill(struct node *n, struct node_write *w, const struct entry_
 static void request_done(struct proposal *p, enum err status, struct slice result)
 {
     struct node_write *w = (struct node_write *)(void *)p; /* p is the first member */
+    __atomic_sub_fetch(&w->node->writes_open, 1, __ATOMIC_RELAXED);
     if (status == OK && result.n < APPLY_RESULT_HEAD_BYTES && w->p.staged_index == 0) {
         status = ERR_CORRUPT;
     }
@@ -76,8 +78,11 @@ static void request_done(struct proposal *p, enum err status, struct slice resul
 static void reply(struct node_write *w, enum err status, struct slice result)
 {
     struct rpc_request *r = w->request;
-    uint64_t hint = status == ERR_NOT_LEADER ? volume_leader(w->node->volume, r->head.shard).v : 0;
-    rpc_request_reply(r, status, hint, result, slice_str(""));
+    if (status == ERR_NOT_LEADER) {
+        linear_refuse(w->node, r);
+    } else {
+        rpc_request_reply(r, status, 0, result, slice_str(""));
+    }
     mem_free(w);
 }
 

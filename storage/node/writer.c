@@ -4,8 +4,11 @@
 #include "storage/node/linear.h"
 #include "storage/node/node_internal.h"
 #include "storage/node/node_table.h"
+#include "storage/node/peers.h"
 
-#define METRICS_MS 5000 /* between looks at the store: its free list is walked */
+#define METRICS_MS 5000   /* between looks at the store: its free list is walked */
+#define STOP_TURN_MS 20   /* a node on its way out looks so often whether it may go */
+#define HAND_OVER_MS 2000 /* nobody may be there to take over */
 
 METRIC_GAUGE(metric_map, "pillarbox_store_map_bytes", "Upper bound of the store (storage.map_size)");
 METRIC_GAUGE(metric_file, "pillarbox_store_file_bytes", "Size of the store's file");
@@ -51,16 +54,62 @@ static void timed_wait(struct node *n, uint64_t ms)
     pthread_cond_clockwait(&n->inbox_wake, &n->inbox_lock, CLOCK_MONOTONIC, &ts);
 }
 
-/* Sleeps until something is in the inbox, `ms` have passed or the node stops. False: stop, and nothing is left. */
+static bool inbox_empty(const struct node *n)
+{
+    return __atomic_load_n(&n->inbox.top, __ATOMIC_ACQUIRE) == NULL &&
+           __atomic_load_n(&n->received.top, __ATOMIC_ACQUIRE) == NULL;
+}
+
+/* Sleeps until something came, `ms` have passed or the node stops. True: it stops. */
 static bool inbox_wait(struct node *n, uint64_t ms)
 {
     pthread_mutex_lock(&n->inbox_lock);
-    if (__atomic_load_n(&n->inbox.top, __ATOMIC_ACQUIRE) == NULL && !n->inbox_stop && ms > 0) {
+    bool stop = n->inbox_stop;
+    ms = stop && ms > STOP_TURN_MS ? STOP_TURN_MS : ms;
+    if (inbox_empty(n) && ms > 0) {
         timed_wait(n, ms);
     }
-    bool stop = n->inbox_stop && __atomic_load_n(&n->inbox.top, __ATOMIC_ACQUIRE) == NULL;
+    stop = n->inbox_stop;
     pthread_mutex_unlock(&n->inbox_lock);
-    return !stop;
+    return stop;
+}
+
+/* Once all writes are answered and others lead what they can. */
+static bool may_end(struct node *n, uint64_t *stop_ms)
+{
+    uint64_t now = clock_mono_ms(n->clock);
+    if (*stop_ms == 0) {
+        *stop_ms = now;
+        placement_hand_over(n);
+    }
+    return __atomic_load_n(&n->inbox.top, __ATOMIC_ACQUIRE) == NULL &&
+           __atomic_load_n(&n->writes_open, __ATOMIC_RELAXED) == 0 &&
+           (now - *stop_ms >= HAND_OVER_MS || placement_handed_over(n));
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What follows a turn; how long the next may wait. */
+static uint64_t turn_ended(struct node *n, uint64_t wait, uint64_t *looked_ms)
+{
+    uint64_t now = clock_mono_ms(n->clock);
+    if (n->directory_changed) {
+        n->directory_changed = false;
+        node_table_refresh(n);
+        peers_follow_table(n->peers);
+    }
+    uint64_t reads = linear_tick(n, now); /* what they waited for may be applied now */
+    uint64_t place = placement_run(n, now);
+    hints_publish(n, now);
+    metrics_count(n);
+    if (*looked_ms == 0 || now - *looked_ms >= METRICS_MS) {
+        metrics_look(n);
+        *looked_ms = now;
+    }
+    return wait == 0 ? 0 : least(least(wait, hints_wait_ms(n, now) + 1), least(reads, place) + 1);
 }
 
 static void *writer_run(void *arg)
@@ -68,25 +117,11 @@ static void *writer_run(void *arg)
     struct node *n = arg;
     uint64_t wait = 0; /* 0: work is left over from the last turn */
     uint64_t looked_ms = 0;
-    while (inbox_wait(n, wait) || wait == 0) {
+    uint64_t stop_ms = 0;
+    while (!inbox_wait(n, wait) || wait == 0 || !may_end(n, &stop_ms)) {
         /* What arrives while the turn commits waits in the inbox and is the next turn's batch: that is the group
          * commit. */
-        wait = volume_turn(n->volume, inbox_take(n), NULL);
-        if (n->directory_changed) {
-            n->directory_changed = false;
-            node_table_refresh(n);
-        }
-        uint64_t now = clock_mono_ms(n->clock);
-        uint64_t reads = linear_tick(n, now); /* what they waited for may be applied now */
-        hints_publish(n, now);
-        metrics_count(n);
-        if (looked_ms == 0 || now - looked_ms >= METRICS_MS) {
-            metrics_look(n);
-            looked_ms = now;
-        }
-        uint64_t beat = hints_wait_ms(n, now);
-        wait = beat < wait && wait > 0 ? beat + 1 : wait;
-        wait = reads < wait && wait > 0 ? reads + 1 : wait;
+        wait = turn_ended(n, volume_turn(n->volume, inbox_take(n), peers_take(n)), &looked_ms);
     }
     return NULL;
 }
@@ -113,11 +148,17 @@ void writer_stop(struct node *n)
     n->writer_started = false;
 }
 
+void writer_wake(struct node *n)
+{
+    pthread_mutex_lock(&n->inbox_lock);
+    pthread_cond_signal(&n->inbox_wake);
+    pthread_mutex_unlock(&n->inbox_lock);
+}
+
 void writer_submit(struct node *n, struct proposal *p)
 {
+    __atomic_add_fetch(&n->writes_open, 1, __ATOMIC_RELAXED);
     if (queue_push(&n->inbox, &p->node)) {
-        pthread_mutex_lock(&n->inbox_lock);
-        pthread_cond_signal(&n->inbox_wake);
-        pthread_mutex_unlock(&n->inbox_lock);
+        writer_wake(n);
     }
 }
