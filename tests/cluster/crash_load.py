@@ -23,6 +23,15 @@ REFUSED_PAUSE_S = 0.02
 TREE_MESSAGES_MAX = 60
 FLAGS = ["\\Seen", "\\Answered", "\\Flagged", "\\Draft", "\\Deleted", "$work", "$later"]
 LOST = (Closed, OSError, EOFError)
+_stopping = None  # an Event: the load ends although its server lives
+
+
+def numbers():
+    """0, 1, 2 ... until the load is told to stop."""
+    for i in range(OPERATIONS_MAX):
+        if _stopping is not None and _stopping.is_set():
+            return
+        yield i
 
 
 def address(user):
@@ -67,7 +76,7 @@ def transaction(c, marker, to, journal):
 def deliver_client(listener, verb):
     def run(ports, name, journal, _tree, _rng):
         c = Smtp.greeted(ports[listener], verb)
-        for i in range(OPERATIONS_MAX):
+        for i in numbers():
             marker = f"{name}.{i}"
             to = recipients(i)
             journal("sent", marker, to)
@@ -92,7 +101,7 @@ def append_client(ports, name, journal, _tree, rng):
     c = Imap(ports["imap"])
     c.login(address(user), password(user))
     c.must("SELECT INBOX")
-    for i in range(OPERATIONS_MAX):
+    for i in numbers():
         marker = f"{name}.{i}"
         octets = message(marker)
         journal("sent", marker, [user])
@@ -135,7 +144,7 @@ def pop_mark(c, rng):
 
 
 def pop_client(ports, _name, journal, _tree, rng):
-    for _ in range(OPERATIONS_MAX):
+    for _ in numbers():
         c = pop_login(ports, POP_USER)
         if c is None:
             time.sleep(REFUSED_PAUSE_S)
@@ -281,7 +290,7 @@ def uid_list(text):
 def tree_client(ports, name, journal, tree, rng):
     user = TREE_USERS[int(name[-1])]
     session = TreeSession(ports, user)
-    for i in range(OPERATIONS_MAX):
+    for i in numbers():
         op = choose(tree, rng, f"{name}.{i}")
         if op is None:
             continue
@@ -301,7 +310,9 @@ CLIENTS = [("lmtp", deliver_client("lmtp", "LHLO"), 2), ("smtp", deliver_client(
            ("pop", pop_client, 1), ("tree", tree_client, 2)]
 
 
-def _process(run, ports, name, path, tree, seed):
+def _process(run, ports, name, path, tree, seed, stopping):
+    global _stopping
+    _stopping = stopping
     journal = Journal(path)
     try:
         run(ports, name, journal, tree, random.Random(seed))
@@ -314,14 +325,17 @@ class Load:
 
     JOIN_S = 90
 
-    def __init__(self, server, ledger, number, rng):
+    def __init__(self, server, ledger, number, rng, doors=None):
+        """doors: ports of several frontends, which the clients take in turn (server.ports otherwise)."""
         self.work = []
+        self.stopping = multiprocessing.Event()
         for kind, run, copies in CLIENTS:
             for copy in range(copies):
                 name = f"{kind}r{number}c{copy}"
                 path = os.path.join(server.folder, name + ".journal")
                 tree = ledger.trees[TREE_USERS[copy]] if kind == "tree" else None
-                args = (run, server.ports, name, path, tree, rng.random())
+                ports = doors[len(self.work) % len(doors)] if doors else server.ports
+                args = (run, ports, name, path, tree, rng.random(), self.stopping)
                 self.work.append((multiprocessing.Process(target=_process, args=args, daemon=True), path))
         for p, path in self.work:
             open(path, "w").close()
@@ -341,8 +355,12 @@ class Load:
                 n += sum(line.startswith(beginnings) for line in f)
         return n
 
+    def stop(self):
+        """Each client ends after the operation that it is in."""
+        self.stopping.set()
+
     def finish(self, ledger):
-        """The server is gone, so the clients end; their journals are read."""
+        """The server is gone, or the load was stopped, so the clients end; their journals are read."""
         deadline = time.monotonic() + self.JOIN_S
         for p, _ in self.work:
             p.join(max(0, deadline - time.monotonic()))
@@ -350,7 +368,7 @@ class Load:
         for p, _ in self.work:
             if p.is_alive():
                 p.kill()
-        assert not left, f"clients did not end with their server: {left}"
+        assert not left, f"clients did not end: {left}"
         failed = [path for p, path in self.work if p.exitcode != 0]
         assert not failed, f"clients failed: {failed}"
         for _, path in self.work:
