@@ -542,6 +542,30 @@ TEST_P(Links, AReceiverThatHoldsItsFramesStopsTheSenderAndNothingIsLost)
     EXPECT_EQ(OK, a.send(2, RPC_LANE_BULK, "on it goes"));
 }
 
+TEST(LinksPlain, TheFirstConnectionToAnAddressIsTheOneThatStays)
+{
+    Node a(1);
+    int port = free_port();
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = Proxy::address(port);
+    ASSERT_EQ(0, bind(listener, (struct sockaddr *)&address, sizeof(address)));
+    ASSERT_EQ(0, listen(listener, 4));
+    std::vector<int> fds;
+    for (uint64_t id = 100; id < 130; id++) {
+        ASSERT_EQ(OK, rpc_links_peer(a.l, {id}, ("tcp://127.0.0.1:" + std::to_string(port)).c_str()));
+        for (int lane = 0; lane < RPC_LANES; lane++) {
+            fds.push_back(accept(listener, nullptr, nullptr));
+            ASSERT_EQ(8, write(fds.back(), "PBXRPC1\n", 8));
+            char got[8 + 16 + 48]; /* greeting, prefix, hello */
+            ASSERT_EQ((ssize_t)sizeof(got), recv(fds.back(), got, sizeof(got), MSG_WAITALL)) << id;
+        }
+    }
+    for (int fd : fds) {
+        close(fd);
+    }
+    close(listener);
+}
+
 /* Also how a peer is noticed whose machine is gone: nothing that we send gets anywhere. */
 TEST(LinksPlain, APeerThatTakesNothingForFiveSecondsIsGivenUp)
 {
