@@ -257,8 +257,21 @@ static void out_gather(struct rpc_stream *s)
     }
 }
 
+/* One of the pieces. What was refused comes again unchanged: nothing is gathered before the batch is out. */
+static ssize_t tls_write(struct rpc_stream *s)
+{
+    if (s->out_to > s->out_from || s->big == NULL) {
+        return rpc_tls_session_write(s->tls, s->out + s->out_from, s->out_to - s->out_from);
+    }
+    return rpc_tls_session_write(s->tls, (uint8_t *)nng_msg_body(s->big) + s->big_from,
+                                 nng_msg_len(s->big) - s->big_from);
+}
+
 static ssize_t out_write(struct rpc_stream *s)
 {
+    if (s->tls != NULL) {
+        return tls_write(s);
+    }
     struct iovec iov[2];
     struct msghdr h;
     memset(&h, 0, sizeof(h));
@@ -271,8 +284,7 @@ static ssize_t out_write(struct rpc_stream *s)
         iov[h.msg_iovlen].iov_base = (uint8_t *)nng_msg_body(s->big) + s->big_from;
         iov[h.msg_iovlen++].iov_len = nng_msg_len(s->big) - s->big_from;
     }
-    return s->tls == NULL ? sendmsg(s->fd, &h, MSG_NOSIGNAL)
-                          : rpc_tls_session_write(s->tls, iov[0].iov_base, iov[0].iov_len);
+    return sendmsg(s->fd, &h, MSG_NOSIGNAL);
 }
 
 /* True when all of the batch is out. */
