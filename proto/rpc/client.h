@@ -20,9 +20,9 @@ struct rpc_tls; /* tls.h */
 
 struct rpc_client_config {
     const char *url;           /* "inproc://pillarbox", "tcp://host:port", "ipc:///path" */
-    const char *from;          /* tcp: the host of this url is where connections leave from; stays. NULL: any */
     uint32_t inflight_max;     /* contexts; more fails with ERR_OVERLOAD. Default 4096 */
     const struct rpc_tls *tls; /* for tcp://, outlives the client; NULL: plain */
+    const char *from;          /* tcp: the host of this url is where connections leave from; stays. NULL: any */
 };
 
 MUST_CHECK enum err rpc_client_open(const struct rpc_client_config *cfg, struct rpc_client **out, struct buf *why);

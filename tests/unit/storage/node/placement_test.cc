@@ -8,7 +8,7 @@ namespace
 {
 
 struct Group {
-    volume_status st = {};
+    struct volume_status st = {};
     Group(std::vector<raft_server_info> servers, std::vector<uint64_t> match = {})
     {
         st.serves = true;
@@ -74,9 +74,9 @@ TEST(Placement, AFoundersGroupGrowsToThreeVotersOneStepAtATime)
 
 TEST(Placement, AStandbyThatLagsIsNotPromoted)
 {
-    auto two = nodes({1, 2, 3});
-    EXPECT_EQ(decide(Group({{{1}, V}, {{2}, S}, {{3}, S}}, {10000, 9000, 9000}), two).act, PLACEMENT_NOTHING);
-    placement_step s = decide(Group({{{1}, V}, {{2}, S}, {{3}, S}}, {10000, 9000, 9900}), two);
+    auto three = nodes({1, 2, 3});
+    EXPECT_EQ(decide(Group({{{1}, V}, {{2}, S}, {{3}, S}}, {10000, 9000, 9000}), three).act, PLACEMENT_NOTHING);
+    placement_step s = decide(Group({{{1}, V}, {{2}, S}, {{3}, S}}, {10000, 9000, 9900}), three);
     EXPECT_TRUE(s.act == PLACEMENT_CHANGE && has(s, 3, V) && has(s, 2, S));
 }
 

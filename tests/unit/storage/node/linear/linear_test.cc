@@ -9,6 +9,7 @@
 #include "proto/base/mem.h"
 #include "replication/reads_frame.h"
 #include "storage/node/node_internal.h"
+#include "storage/node/others.h"
 
 /* What linear.c asks of the volume and gives to others, said and seen by the test. */
 namespace
@@ -54,6 +55,11 @@ uint64_t volume_term(struct volume *, struct shard_id)
 struct node_id volume_leader(struct volume *, struct shard_id)
 {
     return {fake.leader};
+}
+
+bool others_forward(struct others *, struct rpc_request *)
+{
+    return false;
 }
 
 void readers_submit(struct reader_pool *, struct rpc_request *r)
