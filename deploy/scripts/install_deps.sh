@@ -9,7 +9,7 @@ build_pkgs=(build-essential cmake ninja-build ccache pkg-config liburing-dev lib
   protobuf-c-compiler libraft-dev android-libboringssl-dev libutf8proc-dev libargon2-dev libcrypt-dev libidn2-dev
   libyaml-dev openssl)
 test_pkgs=(libgtest-dev clang clang-format clang-tidy llvm libclang-rt-14-dev git python3 curl swaks isync fetchmail
-  libnet-ssleay-perl netcat-openbsd procps ca-certificates valgrind strace nbdkit libnbd-bin fuse3 e2fsprogs mount)
+  libnet-ssleay-perl netcat-openbsd procps ca-certificates valgrind strace nbdkit libnbd-bin fuse3 e2fsprogs mount nftables)
 bench_pkgs=(dovecot-imapd dovecot-pop3d dovecot-lmtpd postfix python3)
 
 as_root() {

@@ -66,8 +66,22 @@ def rolling(rig, c):
         c.run("start-node", str(n))
 
 
+def full_disk(rig, c):
+    """Node 2's disk fills up, to the last block, and is freed."""
+    rig.may_refuse = True
+    path = os.path.join(c.dir, "node-2", "filler")
+    with open(path, "wb", buffering=0) as f:
+        try:
+            while True:
+                f.write(bytes(65536))
+        except OSError:
+            pass
+    time.sleep(rig.rng.uniform(2, 5))
+    os.unlink(path)
+
+
 FAULTS = {"kill -9 of the leader": kill_leader, "kill -9": kill_any, "SIGSTOP of the leader": stop_leader, "cut": cut("both"),
-          "cut to the node": cut("in"), "cut from the node": cut("out"), "emptied disk": emptied, "rolling restart": rolling}
+          "cut to the node": cut("in"), "cut from the node": cut("out"), "emptied disk": emptied, "rolling restart": rolling, "full disk": full_disk}
 OFTEN = ["kill -9 of the leader", "kill -9", "SIGSTOP of the leader", "cut", "cut to the node", "cut from the node"]
 
 
