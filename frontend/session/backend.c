@@ -107,7 +107,7 @@ static bool retryable(enum err e)
     return e == ERR_CLOSED || e == ERR_UNAVAILABLE || e == ERR_NOT_LEADER || e == ERR_OVERLOAD;
 }
 
-/* --- one attempt: sent from the fiber, answered on the transport's thread, finished on the fiber's loop --- */
+/* --- one attempt: sent from the fiber, answered on any thread, maybe at once, finished on the fiber's loop --- */
 
 struct attempt {
     struct rpc_call call;

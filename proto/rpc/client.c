@@ -1,6 +1,5 @@
 #include "proto/rpc/client_internal.h"
 
-#include <semaphore.h>
 #include <string.h>
 #include <time.h>
 
@@ -72,7 +71,7 @@ static uint32_t expired_collect(struct rpc_client *c, uint64_t now, struct rpc_c
         struct client_slot *s = c->slots[i];
         if (s->call != NULL && now >= s->deadline_ms) {
             out[n++] = client_slot_take(s);
-            if (!c->inproc) {
+            if (c->port == NULL) {
                 client_slot_release(s);
             }
         }
@@ -156,10 +155,6 @@ static struct client_slot *slot_new(struct rpc_client *c)
     }
     s->client = c;
     s->index = c->n_slots;
-    if (c->inproc && client_req_slot_init(s) != 0) {
-        mem_free(s);
-        return NULL;
-    }
     return s;
 }
 
@@ -198,6 +193,7 @@ static enum err slot_assign(struct rpc_client *c, struct rpc_call *call, struct 
         s->call = call;
         *out_tag = (uint64_t)s->generation << 32 | s->index;
         c->waiting++;
+        c->unreplied += c->port != NULL ? 1 : 0;
         if (c->timer_asleep) {
             c->timer_asleep = false;
             (void)pthread_cond_signal(&c->wake);
@@ -254,16 +250,8 @@ static enum err stream_send(struct rpc_client *c, uint64_t tag, nng_msg *m)
     return e == ERR_CLOSED ? ERR_UNAVAILABLE : e;
 }
 
-enum err rpc_client_send(struct rpc_client *c, struct rpc_call *call)
+static enum err call_send(struct rpc_client *c, struct rpc_call *call)
 {
-    ASSERT(call->done != NULL);
-    if (call->meta.n > RPC_FRAME_BYTES_MAX || call->attach.n > RPC_FRAME_BYTES_MAX ||
-        RPC_HEAD_BYTES + call->meta.n + call->attach.n > RPC_FRAME_BYTES_MAX) {
-        return ERR_LIMIT;
-    }
-    if (!rpc_client_connected(c)) {
-        return ERR_UNAVAILABLE;
-    }
     call->head.reply = false;
     call->head.meta_bytes = (uint32_t)call->meta.n;
     call->head.attach_bytes = (uint32_t)call->attach.n;
@@ -278,10 +266,10 @@ enum err rpc_client_send(struct rpc_client *c, struct rpc_call *call)
         nng_msg_free(m);
         return e;
     }
-    if (!c->inproc) {
+    if (c->port == NULL) {
         return stream_send(c, tag, m);
     }
-    client_req_send(s, m);
+    client_inproc_send(s, m);
     return OK;
 }
 
@@ -293,7 +281,7 @@ bool rpc_client_cancel(struct rpc_client *c, const struct rpc_call *call)
         struct client_slot *s = c->slots[i];
         if (s->call == call) {
             found = client_slot_take(s) != NULL;
-            if (!c->inproc) {
+            if (c->port == NULL) {
                 client_slot_release(s);
             }
         }
@@ -302,45 +290,23 @@ bool rpc_client_cancel(struct rpc_client *c, const struct rpc_call *call)
     return found;
 }
 
-/* --- blocking call --- */
-
-static void call_done(struct rpc_call *call)
+enum err rpc_client_send(struct rpc_client *c, struct rpc_call *call)
 {
-    (void)sem_post((sem_t *)call->user);
-}
-
-static enum err link_wait(const struct rpc_client *c, uint64_t until_ms)
-{
-    while (!rpc_client_connected(c)) {
-        if (clock_mono_ms(clock_system()) >= until_ms) {
-            return ERR_UNAVAILABLE;
-        }
-        struct timespec ts = {0, 5000000};
-        (void)nanosleep(&ts, NULL);
+    ASSERT(call->done != NULL);
+    if (call->meta.n > RPC_FRAME_BYTES_MAX || call->attach.n > RPC_FRAME_BYTES_MAX ||
+        RPC_HEAD_BYTES + call->meta.n + call->attach.n > RPC_FRAME_BYTES_MAX) {
+        return ERR_LIMIT;
     }
-    return OK;
-}
-
-enum err rpc_client_call(struct rpc_client *c, struct rpc_call *call)
-{
-    uint64_t until_ms = clock_mono_ms(clock_system()) + call->timeout_ms;
-    enum err e = link_wait(c, until_ms);
+    if (c->port == NULL) {
+        return rpc_redial_is_up(c->redial) ? call_send(c, call) : ERR_UNAVAILABLE;
+    }
+    if (!inproc_port_enter(c->port)) {
+        return ERR_UNAVAILABLE;
+    }
+    enum err e = call_send(c, call);
     if (e != OK) {
-        return e;
+        inproc_port_leave(c->port);
     }
-    sem_t sem;
-    if (sem_init(&sem, 0, 0) != 0) {
-        return ERR_NOMEM;
-    }
-    call->done = call_done;
-    call->user = &sem;
-    e = rpc_client_send(c, call);
-    if (e == OK) {
-        while (sem_wait(&sem) != 0) {
-        }
-        e = call->status;
-    }
-    (void)sem_destroy(&sem);
     return e;
 }
 
@@ -348,36 +314,27 @@ enum err rpc_client_call(struct rpc_client *c, struct rpc_call *call)
 
 bool rpc_client_connected(const struct rpc_client *c)
 {
-    if (!c->inproc) {
-        return rpc_redial_is_up(c->redial);
-    }
-    return __atomic_load_n(&c->pipes, __ATOMIC_ACQUIRE) != 0;
+    return c->port != NULL ? inproc_port_bound(c->port) : rpc_redial_is_up(c->redial);
 }
 
 static enum err client_connect(struct rpc_client *c, const struct rpc_client_config *cfg, struct buf *why)
 {
     rpc_nng_init();
-    c->inproc = rpc_url_is_inproc(cfg->url);
-    if (!c->inproc) {
-        struct rpc_redial_config rc = {
-            .url = cfg->url, .ops = &link_ops, .user = c, .from = cfg->from, .tls = cfg->tls};
-        return rpc_redial_open(&rc, &c->redial, why);
+    if (rpc_url_is_inproc(cfg->url)) {
+        return inproc_port_get(cfg->url, &c->port);
     }
-    int rv = client_req_open(c, cfg->url);
-    return rv == 0 ? OK : rpc_nng_error(rv, "dial", cfg->url, why);
+    struct rpc_redial_config rc = {.url = cfg->url, .ops = &link_ops, .user = c, .from = cfg->from, .tls = cfg->tls};
+    return rpc_redial_open(&rc, &c->redial, why);
 }
 
-static void client_disconnect(struct rpc_client *c)
+void client_free(struct rpc_client *c)
 {
-    if (!c->inproc) {
-        rpc_redial_close(c->redial);
-    } else {
-        client_req_close(c);
+    if (c->port != NULL) {
+        inproc_port_put(c->port);
     }
-}
-
-static void client_free(struct rpc_client *c)
-{
+    for (uint32_t i = 0; i < c->n_slots; i++) {
+        mem_free(c->slots[i]);
+    }
     (void)pthread_cond_destroy(&c->wake);
     (void)pthread_mutex_destroy(&c->mutex);
     mem_free(c->slots);
@@ -396,7 +353,9 @@ enum err rpc_client_open(const struct rpc_client_config *cfg, struct rpc_client 
     (void)pthread_cond_init(&c->wake, NULL);
     enum err e = c->slots == NULL ? ERR_NOMEM : client_connect(c, cfg, why);
     if (e == OK && pthread_create(&c->timer, NULL, timer_main, c) != 0) {
-        client_disconnect(c);
+        if (c->redial != NULL) {
+            rpc_redial_close(c->redial);
+        }
         e = ERR_NOMEM;
     }
     if (e != OK) {
@@ -413,19 +372,13 @@ void rpc_client_close(struct rpc_client *c)
         return;
     }
     timer_stop(c);
-    if (c->inproc) {
+    if (c->port != NULL) {
         outstanding_fail(c);
-        client_req_close(c);
-    } else {
-        rpc_redial_close(c->redial); /* replies find their calls until it returns */
-        outstanding_fail(c);
+        client_inproc_close(c);
+        return;
     }
-    for (uint32_t i = 0; i < c->n_slots; i++) {
-        if (c->inproc) {
-            client_req_slot_fini(c->slots[i]);
-        }
-        mem_free(c->slots[i]);
-    }
+    rpc_redial_close(c->redial); /* replies find their calls until it returns */
+    outstanding_fail(c);
     client_free(c);
 }
 

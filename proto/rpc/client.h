@@ -1,10 +1,10 @@
-/* RPC client: nng REQ with one context per outstanding request, behind a callback. Traps of nng handled here
- * (ARCHITECTURE, section 4; notes of the traps in proto/README.md): RESENDTIME infinite (no duplicates, no O(n^2)
- * list), RECVMAXSZ, never cancel mid-send, sockets opened once, reconnect bounds. A request is sent once per call of
+/* RPC client: many calls in flight over one link, each completed by a callback. A link is a server of this process
+ * (inproc.h) or a connection that is made again whenever it ends (redial.h). A request is sent once per call of
  * rpc_client_send; retrying with the same id is the caller's.
  *
- * Threads: rpc_client_send from any thread; `done` runs on an nng thread and must only hand over (push to a queue,
- * loop_post). */
+ * Threads: rpc_client_send from any thread, with no lock held that `done` or, over inproc, the server's handler takes.
+ * `done` runs on the link's thread, on the thread that closes, or, over inproc, on the thread that replies: it may run
+ * before rpc_client_send returns. It must only hand over (push to a queue, loop_post). */
 #ifndef PROTO_RPC_CLIENT_H
 #define PROTO_RPC_CLIENT_H
 
@@ -20,16 +20,16 @@ struct rpc_tls; /* tls.h */
 
 struct rpc_client_config {
     const char *url;           /* "inproc://pillarbox", "tcp://host:port", "ipc:///path" */
-    uint32_t inflight_max;     /* contexts; more fails with ERR_OVERLOAD. Default 4096 */
+    uint32_t inflight_max;     /* calls; more fails with ERR_OVERLOAD. Default 4096 */
     const struct rpc_tls *tls; /* for tcp://, outlives the client; NULL: plain */
     const char *from;          /* tcp: the host of this url is where connections leave from; stays. NULL: any */
 };
 
 MUST_CHECK enum err rpc_client_open(const struct rpc_client_config *cfg, struct rpc_client **out, struct buf *why);
 /* Fails what is outstanding with ERR_CLOSED (done is called, on this thread), waits for the callbacks. Nobody may send
- * any more. */
+ * any more. Over inproc the replies that the server still owes are thrown away when they come. */
 void rpc_client_close(struct rpc_client *c);
-/* True while at least one pipe to the node is up. */
+/* True while the link to the node is up. */
 bool rpc_client_connected(const struct rpc_client *c);
 
 /* The received reply; owns the nng message. */
@@ -56,8 +56,8 @@ struct rpc_call {
 };
 
 /* ERR_UNAVAILABLE (no link now: nothing is queued behind a dead link), ERR_OVERLOAD, ERR_LIMIT (frame too large),
- * ERR_NOMEM, ERR_CLOSED (closing): done will not be called. After ERR_TIMEOUT the request may still arrive and run: nng
- * is never told to cancel, its context just waits the reply out. */
+ * ERR_NOMEM, ERR_CLOSED (closing): done will not be called. After ERR_TIMEOUT the request may still arrive and run;
+ * over inproc it counts as in flight until its reply comes. */
 MUST_CHECK enum err rpc_client_send(struct rpc_client *c, struct rpc_call *call);
 
 /* Takes a call back that nobody wants to wait for any more: true: it is the caller's again and `done` will not be

@@ -7,6 +7,7 @@
 #include "proto/base/bytes.h"
 #include "proto/base/clock.h"
 #include "proto/base/mem.h"
+#include "proto/rpc/inproc.h"
 #include "proto/rpc/stream.h"
 
 #define CONTEXTS_DEFAULT 1024
@@ -127,16 +128,33 @@ void server_request_run(struct server_request *r)
     q->deadline_ms = clock_mono_ms(clock_system()) + q->head.budget_ms;
     q->user = NULL;
     (void)pthread_rwlock_rdlock(&srv->gate);
-    if (srv->stopped) {
-        reply_bare(r, ERR_UNAVAILABLE, 0);
-    } else {
+    bool stopped = __atomic_load_n(&srv->stopped, __ATOMIC_RELAXED);
+    if (!stopped) {
         (void)__atomic_add_fetch(&srv->outstanding, 1, __ATOMIC_ACQ_REL);
         srv->cfg.on_request(srv->cfg.user, q);
     }
     (void)pthread_rwlock_unlock(&srv->gate);
+    if (stopped) {
+        reply_bare(r, ERR_UNAVAILABLE, 0); /* last: no outstanding request keeps the server there */
+    }
 }
 
 /* --- life --- */
+
+static enum err inproc_listen(struct rpc_server *srv, const char *url, struct buf *why)
+{
+    struct inproc_port *p = NULL;
+    enum err e = srv->port == NULL ? inproc_port_get(url, &p) : ERR_INVAL;
+    if (e == OK && (e = inproc_port_bind(p, srv)) != OK) {
+        inproc_port_put(p);
+    }
+    if (e == OK) {
+        srv->port = p;
+    } else if (why != NULL && buf_printf(why, "listen %s: %s", url, err_text(e)) != OK) {
+        buf_reset(why);
+    }
+    return e;
+}
 
 static enum err listen_one(struct rpc_server *srv, const char *url, bool pub, struct buf *why)
 {
@@ -144,7 +162,10 @@ static enum err listen_one(struct rpc_server *srv, const char *url, bool pub, st
         int error = server_stream_listen(srv, url, pub);
         return error == 0 ? OK : rpc_socket_error(error, "listen", url, why);
     }
-    int rv = pub ? server_pub_listen(srv, url) : server_rep_listen(srv, url);
+    if (!pub) {
+        return inproc_listen(srv, url, why);
+    }
+    int rv = server_pub_listen(srv, url);
     return rv == 0 ? OK : rpc_nng_error(rv, "listen", url, why);
 }
 
@@ -185,8 +206,8 @@ enum err rpc_server_open(const struct rpc_server_config *cfg, struct rpc_server 
 
 void rpc_server_stop(struct rpc_server *srv)
 {
+    __atomic_store_n(&srv->stopped, true, __ATOMIC_RELAXED); /* first: no stream of newcomers keeps the writer out */
     (void)pthread_rwlock_wrlock(&srv->gate);
-    srv->stopped = true;
     (void)pthread_rwlock_unlock(&srv->gate);
 }
 
@@ -205,11 +226,15 @@ void rpc_server_close(struct rpc_server *srv)
     while (__atomic_load_n(&srv->outstanding, __ATOMIC_ACQUIRE) != 0) {
         pause_ms(1);
     }
-    for (int i = 0; i < CLOSE_WAIT_MS && (server_rep_sending(srv) || server_stream_sending(srv)); i++) {
+    for (int i = 0; i < CLOSE_WAIT_MS && server_stream_sending(srv); i++) {
         pause_ms(1);
     }
+    if (srv->port != NULL) {
+        inproc_port_unbind(srv->port);
+        inproc_port_put(srv->port);
+    }
     server_stream_close(srv);
-    server_rep_close(srv);
+    server_pub_close(srv);
     (void)pthread_rwlock_destroy(&srv->gate);
     mem_free(srv);
 }
@@ -221,12 +246,5 @@ void rpc_server_publish(struct rpc_server *srv, const struct rpc_hint *h)
     if (srv->streams != NULL) {
         server_stream_publish(srv, p, sizeof(p));
     }
-    nng_msg *m = NULL;
-    if (!srv->has_pub || nng_msg_alloc(&m, RPC_HINT_BYTES) != 0) {
-        return;
-    }
-    memcpy(nng_msg_body(m), p, sizeof(p));
-    if (nng_sendmsg(srv->pub, m, NNG_FLAG_NONBLOCK) != 0) {
-        nng_msg_free(m);
-    }
+    server_pub_publish(srv, p, sizeof(p));
 }

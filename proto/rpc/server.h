@@ -1,8 +1,11 @@
-/* RPC server: nng REP with contexts, on one or more URLs (inproc, tcp, ipc), and a PUB socket for change hints.
+/* RPC server: requests on one or more URLs (tcp, ipc, at most one inproc), and change hints to subscribers.
  *
- * Threads: `on_request` runs on an nng thread and must only hand over (to the volume's inbox, to a reader); whoever
- * finishes the request calls rpc_request_reply from any thread, exactly once. Requests in flight are bounded by
- * `contexts`: beyond it nng's queues and TCP push back. Malformed frames are answered ERR_CORRUPT here. */
+ * Threads: `on_request` runs on the I/O thread of the streams, or, over inproc, on the thread that calls or one that
+ * replies; it must only hand over (to the volume's inbox, to a reader), under no lock that a replying thread may hold.
+ * Whoever finishes the request calls rpc_request_reply from any thread, exactly once, with no lock held that on_request
+ * takes. Requests with the handler are bounded by `contexts`: over streams reading stops there and the socket pushes
+ * back; over inproc the rest waits in line (inproc.h), as many as its clients have in flight. Malformed frames are
+ * answered ERR_CORRUPT here. */
 #ifndef PROTO_RPC_SERVER_H
 #define PROTO_RPC_SERVER_H
 
@@ -28,11 +31,11 @@ struct rpc_request {
 };
 
 struct rpc_server_config {
-    const char *const *urls; /* REP: at least one */
+    const char *const *urls; /* at least one; two of inproc are ERR_INVAL */
     size_t n_urls;
-    const char *const *pub_urls; /* PUB */
+    const char *const *pub_urls; /* hints */
     size_t n_pub_urls;
-    uint32_t contexts; /* default 1024 */
+    uint32_t contexts; /* of the streams, and as many of inproc. Default 1024 */
     void *user;
     void (*on_request)(void *user, struct rpc_request *r);
     const struct rpc_tls *tls; /* for tcp:// of both kinds, outlives the server; NULL: plain */

@@ -1,5 +1,5 @@
-/* The server's parts: requests and their replies (server.c), nng's REP and PUB for inproc (server_rep.c), tcp and ipc
- * (server_stream.c). */
+/* The server's parts: requests and their replies (server.c), calls within the process (inproc.h), nng's PUB for hints
+ * within it (server_pub.c), tcp and ipc (server_stream.c). */
 #ifndef PROTO_RPC_SERVER_INTERNAL_H
 #define PROTO_RPC_SERVER_INTERNAL_H
 
@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-struct rep_slot;
+struct inproc_port;
 struct stream_server;
 
 /* A request on its way through the handler. The carrier embeds it. */
@@ -28,26 +28,25 @@ struct rpc_server {
     struct rpc_server_config cfg; /* its url arrays are not kept */
     uint32_t contexts;
     pthread_rwlock_t gate; /* on_request runs with it read-locked; stop takes it to write `stopped` */
-    bool stopped;
-    uint32_t outstanding; /* atomic: requests with the handler */
+    bool stopped;          /* atomic */
+    uint32_t outstanding;  /* atomic: requests with the handler */
 
     /* inproc */
-    nng_socket rep, pub;
-    bool has_rep, has_pub;
-    struct rep_slot *slots;
-    uint32_t n_slots;
+    struct inproc_port *port; /* NULL: no inproc url */
+    nng_socket pub;
+    bool has_pub;
 
     struct stream_server *streams; /* NULL: no tcp or ipc url */
 };
 
-/* Decodes r->msg and hands it to the handler, or refuses it. `send` is called sooner or later. */
+/* Decodes r->msg and hands it to the handler, or refuses it. `send` is called sooner or later, maybe before it returns.
+ */
 void server_request_run(struct server_request *r);
 
-/* --- server_rep.c --- nng's errors */
-MUST_CHECK int server_rep_listen(struct rpc_server *srv, const char *url);
+/* --- server_pub.c --- nng's errors */
 MUST_CHECK int server_pub_listen(struct rpc_server *srv, const char *url);
-bool server_rep_sending(struct rpc_server *srv);
-void server_rep_close(struct rpc_server *srv);
+void server_pub_publish(struct rpc_server *srv, const uint8_t *p, size_t n);
+void server_pub_close(struct rpc_server *srv);
 
 /* --- server_stream.c --- errno */
 MUST_CHECK int server_stream_listen(struct rpc_server *srv, const char *url, bool pub);

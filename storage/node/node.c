@@ -19,7 +19,7 @@
 METRIC_COUNTER_L(metric_reads, "pillarbox_rpc_requests_total", "RPC requests received", "kind=\"read\"");
 METRIC_COUNTER_L(metric_writes, "pillarbox_rpc_requests_total", "RPC requests received", "kind=\"write\"");
 
-/* --- requests, on nng's threads --- */
+/* --- requests, on the threads of rpc/server.h --- */
 
 static void on_request(void *user, struct rpc_request *r)
 {

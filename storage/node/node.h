@@ -1,8 +1,8 @@
-/* A storage node: the thin shell of threads, nng and eventfd around the deterministic parts (volume, apply, methods).
+/* A storage node: the thin shell of threads, RPC and queues around the deterministic parts (volume, apply, methods).
  *
  * In: RPC requests. Writes (method <= METHOD_WRITE_MAX) become proposals in the volume's inbox; reads go to the reader
  * pool, which answers from LMDB snapshots. Out: replies, change hints. Threads: one writer a volume, `readers` readers,
- * nng's own. */
+ * RPC's own; requests from within the process come on their callers'. */
 #ifndef STORAGE_NODE_NODE_H
 #define STORAGE_NODE_NODE_H
 
