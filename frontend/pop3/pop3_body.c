@@ -1,4 +1,5 @@
-/* RETR and TOP: a message streams from storage to the client in pieces; the client's socket gives the back-pressure. */
+/* RETR and TOP: a message streams from storage to the client in pieces; the client's socket gives the back-pressure.
+ * RETR takes it from what was read ahead, if it is there. */
 #include "frontend/pop3/pop3_session.h"
 #include "frontend/pop3/pop3_stuff.h"
 #include "proto/base/metrics.h"
@@ -34,6 +35,20 @@ static enum err send_piece(struct sender *t, struct slice piece)
     return err;
 }
 
+static enum err send_start(struct sender *t)
+{
+    enum err err = conn_printf(t->s->conn, "+OK %u octets\r\n", (unsigned)t->size);
+    t->started = err == OK;
+    return err;
+}
+
+static enum err send_end(struct sender *t)
+{
+    buf_reset(&t->out);
+    enum err err = pop3_stuff_finish(&t->stuff, &t->out);
+    return err == OK ? conn_write_slice(t->s->conn, buf_slice(&t->out)) : err;
+}
+
 static enum err use_reply(struct sender *t, const struct backend_reply *reply)
 {
     const Pb__ReadBodyResult *r = (const Pb__ReadBodyResult *)reply->message;
@@ -42,12 +57,9 @@ static enum err use_reply(struct sender *t, const struct backend_reply *reply)
         return ERR_CORRUPT;
     }
     t->size = r->size;
-    if (!t->started) {
-        enum err err = conn_printf(t->s->conn, "+OK %u octets\r\n", (unsigned)r->size);
-        if (err != OK) {
-            return err;
-        }
-        t->started = true;
+    enum err err = t->started ? OK : send_start(t);
+    if (err != OK) {
+        return err;
     }
     t->offset += (uint32_t)reply->attach.n;
     return send_piece(t, reply->attach);
@@ -84,11 +96,29 @@ static enum err send_all(struct sender *t, uint32_t bytes)
             err = send_next(t, bytes);
         }
     } while (err == OK && t->offset < t->size && !t->stuff.done);
+    return err == OK ? send_end(t) : err;
+}
+
+static enum err send_whole(struct sender *t, struct slice message)
+{
+    t->size = (uint32_t)message.n;
+    enum err err = send_start(t);
     if (err == OK) {
-        buf_reset(&t->out);
-        err = pop3_stuff_finish(&t->stuff, &t->out);
+        err = send_piece(t, message);
     }
-    return err == OK ? conn_write_slice(t->s->conn, buf_slice(&t->out)) : err;
+    return err == OK ? send_end(t) : err;
+}
+
+static enum err send_retr(struct sender *t, uint32_t index)
+{
+    bool found = false;
+    struct slice message;
+    enum err err = pop3_ahead_get(t->s, index, &found, &message);
+    if (err == OK) {
+        err = found ? send_whole(t, message) : send_all(t, READ_BYTES);
+    }
+    pop3_ahead_pause(t->s);
+    return err;
 }
 
 enum err pop3_body_send(struct pop3_session *s, uint32_t index, uint64_t body_lines)
@@ -96,7 +126,7 @@ enum err pop3_body_send(struct pop3_session *s, uint32_t index, uint64_t body_li
     struct sender t = {.s = s, .uid = s->drop.uids[index]};
     pop3_stuff_init(&t.stuff, body_lines);
     buf_init(&t.out, POP3_STUFF_OUT_BYTES(WRITE_BYTES));
-    enum err err = send_all(&t, body_lines == POP3_LINES_ALL ? READ_BYTES : READ_BYTES_TOP);
+    enum err err = body_lines == POP3_LINES_ALL ? send_retr(&t, index) : send_all(&t, READ_BYTES_TOP);
     buf_fini(&t.out);
     if (err == OK || t.started) {
         return err;

@@ -120,6 +120,7 @@ static void server_close(struct conn *c, void *session)
     if (s->cfg != NULL) {
         pop3_lock_release_later(&s->lock, s->cfg->backend, &s->account, conn_loop(c));
     }
+    pop3_ahead_drop(s);
     pop3_drop_fini(&s->drop);
 }
 

@@ -3,6 +3,7 @@
 #define FRONTEND_POP3_POP3_SESSION_H
 
 #include "frontend/pop3/pop3.h"
+#include "frontend/pop3/pop3_ahead.h"
 #include "frontend/pop3/pop3_drop.h"
 #include "frontend/pop3/pop3_line.h"
 #include "frontend/pop3/pop3_lock.h"
@@ -34,6 +35,7 @@ struct pop3_session {
     struct account_ref account;
     struct pop3_lock lock;
     struct pop3_drop drop;
+    struct pop3_ahead ahead;
 };
 
 /* A command: one file in cmd/, found by the build. Dispatch, CAPA and the every-command-in-every-state test are made

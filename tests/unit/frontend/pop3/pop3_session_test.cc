@@ -9,6 +9,7 @@
 #include "proto/base/bytes.h"
 #include "proto/base/log.h"
 #include "proto/base/uidset.h"
+#include "proto/rpc/flags.h"
 
 namespace
 {
@@ -58,7 +59,7 @@ class Pop3Session : public testing::Test
         case METHOD_SELECT:
             return select(meta);
         case METHOD_FETCH:
-            return fetch(reinterpret_cast<const Pb__ReadFetch *>(r.message), meta);
+            return fetch(reinterpret_cast<const Pb__ReadFetch *>(r.message), meta, attach);
         case METHOD_BODY:
             return body(reinterpret_cast<const Pb__ReadBody *>(r.message), meta, attach);
         case METHOD_EXPUNGE:
@@ -101,23 +102,30 @@ class Pop3Session : public testing::Test
         *meta = pack(out);
         return OK;
     }
-    err fetch(const Pb__ReadFetch *r, std::string *meta)
+    err fetch(const Pb__ReadFetch *r, std::string *meta, std::string *attach)
     {
         uidset set;
         uidset_init(&set);
-        err e = uidset_decode(&set, slice_make(r->uids.data, r->uids.len), 10);
+        err e = uidset_decode(&set, slice_make(r->uids.data, r->uids.len), 1000);
         if (e != OK) {
             return e;
         }
         EXPECT_EQ(r->mailbox, 77u);
         std::string uids;
         std::string sizes;
+        std::string lens;
+        bool content = (r->columns & FETCH_COL_CONTENT) != 0;
+        pages += content ? 1 : 0;
+        if (content && page_error != OK) {
+            uidset_fini(&set);
+            return page_error;
+        }
         Pb__ReadFetchResult out = PB__READ_FETCH_RESULT__INIT;
         for (const auto &m : inbox) {
             if (m.first < r->from_uid || !uidset_has(&set, m.first)) {
                 continue;
             }
-            if (out.rows == page_rows) {
+            if (!content && out.rows == page_rows) {
                 out.next_uid = m.first;
                 break;
             }
@@ -126,6 +134,10 @@ class Pop3Session : public testing::Test
             uids.append(reinterpret_cast<char *>(n), 4);
             put_le32(n, (uint32_t)m.second.size());
             sizes.append(reinterpret_cast<char *>(n), 4);
+            std::string text = content && m.second.size() <= FETCH_CONTENT_MAX && m.first != empty_uid ? m.second : "";
+            put_le32(n, (uint32_t)text.size());
+            lens.append(reinterpret_cast<char *>(n), content ? 4 : 0);
+            attach->append(text);
             out.rows++;
         }
         uidset_fini(&set);
@@ -133,6 +145,9 @@ class Pop3Session : public testing::Test
         out.uid.len = uids.size();
         out.size.data = reinterpret_cast<uint8_t *>(&sizes[0]);
         out.size.len = sizes.size();
+        out.lens.data = reinterpret_cast<uint8_t *>(&lens[0]);
+        out.lens.len = lens.size();
+        page_octets = std::max(page_octets, attach->size());
         *meta = pack(out);
         return OK;
     }
@@ -192,6 +207,10 @@ class Pop3Session : public testing::Test
     std::string holder, thief; /* thief: who has the lock after the term moved */
     uint64_t term = 4;
     uint32_t page_rows = 2;
+    err page_error = OK;    /* of FETCH with content */
+    uint32_t empty_uid = 0; /* comes without its content */
+    int pages = 0;
+    size_t page_octets = 0;
     std::function<void()> on_body;
     int locks = 0, unlocks = 0, tokens = 0, body_reads = 0, body_octets = 0, expunges = 0, term_moves = 0;
 };
@@ -623,4 +642,184 @@ TEST_F(Pop3Session, DrainSaysSo)
     EXPECT_EQ(s.event(CONN_EVENT_DRAIN), "-ERR [SYS/TEMP] shutting down\r\n");
     EXPECT_TRUE(s.c.closed);
     EXPECT_EQ(inbox.size(), 3u);
+}
+
+/* --- read-ahead --- */
+
+namespace
+{
+
+class Pop3Ahead : public Pop3Session
+{
+  protected:
+    void fill(size_t n, size_t octets)
+    {
+        inbox.clear();
+        for (size_t i = 1; i <= n; i++) {
+            std::string head = "A: " + std::to_string(i) + "\r\n\r\n";
+            inbox[(uint32_t)i * 3] = head + std::string(octets - head.size() - 2, 'x') + "\r\n";
+        }
+        page_rows = 1000;
+    }
+    std::string retr(Session *s, size_t n)
+    {
+        return s->send("RETR " + std::to_string(n) + "\r\n");
+    }
+    std::string want(size_t n)
+    {
+        const std::string &m = inbox[(uint32_t)n * 3];
+        return "+OK " + std::to_string(m.size()) + " octets\r\n" + m + ".\r\n";
+    }
+    bool holds(Session *s)
+    {
+        return s->state<pop3_session>()->ahead.page != nullptr;
+    }
+};
+
+} // namespace
+
+TEST_F(Pop3Ahead, MessagesInSequenceComeFromOnePage)
+{
+    fill(20, 4096);
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    for (size_t n = 1; n <= 20; n++) {
+        ASSERT_EQ(retr(&s, n), want(n));
+    }
+    EXPECT_EQ(body_reads, 1) << "the first, before the sequence shows";
+    EXPECT_EQ(pages, 1);
+    EXPECT_FALSE(holds(&s)) << "the last message was sent";
+    EXPECT_TRUE(fake().timers.empty());
+}
+
+TEST_F(Pop3Ahead, APageHasWhatFitsAndNoMore)
+{
+    fill(9, 50000);
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    for (size_t n = 1; n <= 9; n++) {
+        ASSERT_EQ(retr(&s, n), want(n));
+    }
+    EXPECT_EQ(pages, 4) << "2 3, 4 5, 6 7, 8 9";
+    EXPECT_EQ(page_octets, 100000u);
+    EXPECT_EQ(body_reads, 1);
+}
+
+TEST_F(Pop3Ahead, LargeMessagesInTheSequenceStream)
+{
+    fill(8, 1000);
+    inbox[4 * 3] = "B: 4\r\n\r\n" + std::string(FETCH_CONTENT_MAX, 'y') + "\r\n";
+    inbox[8 * 3] = inbox[4 * 3];
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    for (size_t n = 1; n <= 8; n++) {
+        ASSERT_EQ(retr(&s, n), want(n));
+    }
+    EXPECT_EQ(pages, 2) << "2 3, 5 6 7";
+    EXPECT_EQ(body_reads, 1 + 2 + 2);
+}
+
+TEST_F(Pop3Ahead, ASingleLookIsNotASequence)
+{
+    fill(20, 1000);
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    for (size_t n : {(size_t)7, (size_t)3, (size_t)3, (size_t)20, (size_t)1}) {
+        ASSERT_EQ(retr(&s, n), want(n));
+    }
+    EXPECT_EQ(pages, 0);
+    ASSERT_EQ(retr(&s, 2), want(2));
+    EXPECT_TRUE(holds(&s));
+    ASSERT_EQ(retr(&s, 9), want(9));
+    EXPECT_FALSE(holds(&s)) << "the client went elsewhere";
+}
+
+TEST_F(Pop3Ahead, MarkedMessagesAreNeitherReadNorInTheWay)
+{
+    fill(10, 1000);
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    s.talk({"DELE 2\r\n", "DELE 3\r\n", "DELE 6\r\n"});
+    ASSERT_EQ(retr(&s, 1), want(1));
+    ASSERT_EQ(retr(&s, 4), want(4));
+    EXPECT_EQ(page_octets, 6000u) << "4 5 7 8 9 10";
+    s.send("DELE 5\r\n");
+    EXPECT_EQ(retr(&s, 5), "-ERR no such message\r\n");
+    s.send("RSET\r\n");
+    ASSERT_EQ(retr(&s, 5), want(5));
+    ASSERT_EQ(retr(&s, 6), want(6)) << "no longer marked, not in the page";
+    ASSERT_EQ(retr(&s, 7), want(7));
+    EXPECT_EQ(retr(&s, 2), want(2));
+}
+
+TEST_F(Pop3Ahead, AnOctetIsAnOctetWhereverItComesFrom)
+{
+    const std::vector<std::string> odd = {"A: b\r\n\r\none\r\n",
+                                          "A: b\r\n\r\nno end",
+                                          "A: b\n\nbare\nlines\n",
+                                          ".\r\n..\r\n.x\r\n.",
+                                          "x",
+                                          "",
+                                          "\r",
+                                          "\r\n",
+                                          "A: b\r\n\r\n\r.\r\r\n",
+                                          std::string(3, '\0')};
+    inbox.clear();
+    for (size_t i = 0; i < odd.size(); i++) {
+        inbox[(uint32_t)i * 3 + 3] = odd[i];
+    }
+    page_rows = 1000;
+    Session ahead(pop3_proto, &cfg);
+    login(&ahead);
+    std::vector<std::string> got;
+    for (size_t n = 1; n <= odd.size(); n++) {
+        got.push_back(retr(&ahead, n));
+    }
+    EXPECT_EQ(pages, 1);
+    ahead.send("QUIT\r\n");
+    Session direct(pop3_proto, &cfg);
+    login(&direct);
+    for (size_t n = odd.size(); n >= 1; n--) {
+        EXPECT_EQ(retr(&direct, n), got[n - 1]) << n;
+    }
+    EXPECT_EQ(pages, 1);
+}
+
+TEST_F(Pop3Ahead, AnIdleSessionHoldsNoPage)
+{
+    fill(20, 4096);
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    retr(&s, 1);
+    retr(&s, 2);
+    ASSERT_TRUE(holds(&s));
+    ASSERT_EQ(fake().timers.size(), 1u);
+    loop_timer *t = fake().timers[0];
+    EXPECT_LE(t->at_ms, 5000u);
+    fake().timers.clear();
+    t->fn(nullptr, t);
+    EXPECT_FALSE(holds(&s));
+    EXPECT_EQ(retr(&s, 3), want(3));
+    EXPECT_EQ(pages, 2);
+    s.close(); /* cut off with a page in hand */
+    EXPECT_TRUE(fake().timers.empty());
+}
+
+TEST_F(Pop3Ahead, WhatAPageCannotGiveIsReadAsUsual)
+{
+    fill(6, 1000);
+    Session s(pop3_proto, &cfg);
+    login(&s);
+    retr(&s, 1);
+    page_error = ERR_CORRUPT; /* of some message */
+    EXPECT_EQ(retr(&s, 2), want(2));
+    page_error = ERR_UNAVAILABLE;
+    EXPECT_EQ(retr(&s, 3).substr(0, 15), "-ERR [SYS/TEMP]");
+    page_error = OK;
+    empty_uid = 5 * 3;
+    std::string gone = want(6);
+    inbox.erase(6 * 3); /* by an IMAP session */
+    EXPECT_EQ(retr(&s, 4), want(4));
+    EXPECT_EQ(retr(&s, 5), want(5));
+    EXPECT_EQ(retr(&s, 6), "-ERR the message is gone\r\n");
 }

@@ -5,6 +5,7 @@
 #ifndef TESTS_UNIT_FRONTEND_SMTP_FAKE_FRONTEND_HH
 #define TESTS_UNIT_FRONTEND_SMTP_FAKE_FRONTEND_HH
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -16,6 +17,7 @@
 
 #include "frontend/net/conn.h"
 #include "frontend/net/fiber.h"
+#include "frontend/net/loop.h"
 #include "frontend/session/auth.h"
 #include "frontend/session/backend.h"
 #include "proto/base/assert.h"
@@ -77,6 +79,7 @@ struct fake_backend {
     /* A packed reply, or the error; attach is the reply's attachment. */
     std::function<err(const backend_request &, std::string *meta, std::string *attach)> call;
     std::vector<uint64_t> slept_ms;
+    std::vector<loop_timer *> timers; /* armed; at_ms is the delay */
     std::string password = "secret";
     bool auth_allowed = true;
     err auth_error = OK;
@@ -252,6 +255,22 @@ bool conn_draining(const conn *c)
     return c->draining;
 }
 
+void loop_timer_init(loop_timer *t, void (*fn)(loop *, loop_timer *))
+{
+    *t = loop_timer{};
+    t->fn = fn;
+}
+void loop_timer_cancel(loop *, loop_timer *t)
+{
+    auto &all = fake().timers;
+    all.erase(std::remove(all.begin(), all.end(), t), all.end());
+}
+void loop_timer_arm(loop *l, loop_timer *t, uint64_t delay_ms)
+{
+    loop_timer_cancel(l, t);
+    t->at_ms = delay_ms;
+    fake().timers.push_back(t);
+}
 void fiber_sleep(uint64_t ms)
 {
     fake().slept_ms.push_back(ms);
