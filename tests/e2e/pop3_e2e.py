@@ -92,6 +92,32 @@ class Maildrop(case.ServerCase):
         got = b"".join(l + b"\r\n" for l in self.pop3(self.user).retr(1)[1])
         self.assertTrue(got.endswith(octets))
 
+    def test_a_maildrop_fetched_in_sequence_is_what_was_delivered(self):
+        bodies = [mail.made(i) for i in range(12)]
+        bodies[4] = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 12000
+        bodies[7] = b"Subject: dots\r\n\r\n.\r\n..\r\n\r\n.x\r\n"
+        for b in bodies:
+            self.deliver(self.user, b)
+        c = self.wire_pop3(self.user)
+        c.send(b"".join(b"RETR %d\r\nDELE %d\r\n" % (i, i) for i in range(1, 13)))
+        for b in bodies:
+            self.assertTrue(c.line().startswith(b"+OK"))
+            got = b"".join(l + b"\r\n" for l in c.lines())
+            self.assertTrue(got.endswith(b))
+            self.assertTrue(c.line().startswith(b"+OK"))
+        self.assertTrue(c.ask("QUIT").startswith(b"+OK"))
+        self.assertEqual(self.pop3(self.user).stat()[0], 0)
+
+    def test_a_client_that_pauses_in_its_sequence_goes_on(self):
+        c = self.filled(6)
+        want = [b"".join(l + b"\r\n" for l in c.retr(n)[1]) for n in (6, 5, 4, 3, 2, 1)][::-1]
+        got = []
+        for n in range(1, 7):
+            got.append(b"".join(l + b"\r\n" for l in c.retr(n)[1]))
+            if n == 4:
+                time.sleep(3.5)
+        self.assertEqual(got, want)
+
     def test_numbers_that_are_not_there_are_refused(self):
         c = self.wire_pop3(self.user)
         self.deliver(self.user, mail.made(1))

@@ -1,4 +1,4 @@
-/* POP3 from the wire: the stuffing against an oracle, then a whole session on a connection of this file's own with one
+/* POP3 from the wire: the stuffing against an oracle, then a whole session on a connection of this file's own with a
  * small maildrop, the input cut into pieces by the first byte. */
 #include <cstdlib>
 
@@ -7,6 +7,7 @@
 #include "frontend/pop3/pop3_stuff.h"
 #include "proto/base/bytes.h"
 #include "proto/base/log.h"
+#include "proto/rpc/flags.h"
 #include "tests/unit/frontend/smtp/fake_frontend.hh"
 
 namespace
@@ -50,12 +51,14 @@ void stuff_oracle(slice in, size_t piece)
     must(got.substr(2) == want);
 }
 
+constexpr uint32_t MESSAGES = 4;
 slice body_bytes;
 
 err storage(const backend_request &r, std::string *meta, std::string *attach)
 {
     std::string bytes(16, 't');
-    uint8_t number[4];
+    uint8_t number[MESSAGES * 4];
+    uint8_t sizes[MESSAGES * 4];
     if (r.method == METHOD_POP3_LOCK) {
         Pb__ReadPop3LockResult out = PB__READ_POP3_LOCK_RESULT__INIT;
         out.token.data = reinterpret_cast<uint8_t *>(&bytes[0]);
@@ -65,17 +68,29 @@ err storage(const backend_request &r, std::string *meta, std::string *attach)
     } else if (r.method == METHOD_SELECT) {
         Pb__ReadSelectResult out = PB__READ_SELECT_RESULT__INIT;
         Pb__MailboxInfo info = PB__MAILBOX_INFO__INIT;
-        info.uidnext = 2;
-        info.messages = 1;
+        info.uidnext = MESSAGES + 1;
+        info.messages = MESSAGES;
         out.info = &info;
         *meta = pack(out);
     } else if (r.method == METHOD_FETCH) {
+        const auto *req = reinterpret_cast<const Pb__ReadFetch *>(r.message);
         Pb__ReadFetchResult out = PB__READ_FETCH_RESULT__INIT;
-        put_le32(number, 1);
-        out.rows = 1;
+        for (uint32_t i = 0; i < MESSAGES; i++) {
+            put_le32(number + i * 4, i + 1);
+            put_le32(sizes + i * 4, static_cast<uint32_t>(body_bytes.n));
+        }
+        out.rows = MESSAGES;
         out.uid.data = number;
-        out.uid.len = 4;
-        out.size = out.uid;
+        out.uid.len = sizeof(number);
+        out.size.data = sizes;
+        out.size.len = sizeof(sizes);
+        if ((req->columns & FETCH_COL_CONTENT) != 0) { /* of all, whatever was asked; the client steps over the rest */
+            out.lens = out.size;
+            size_t n = body_bytes.n > 0 && body_bytes.p[0] == '!' ? body_bytes.n - 1 : body_bytes.n; /* too short */
+            for (uint32_t i = 0; i < MESSAGES; i++) {
+                attach->append(reinterpret_cast<const char *>(body_bytes.p), n);
+            }
+        }
         *meta = pack(out);
     } else if (r.method == METHOD_BODY) {
         const auto *req = reinterpret_cast<const Pb__ReadBody *>(r.message);
