@@ -185,6 +185,97 @@ TEST(Inproc, AServerHasOneNameWithinItsProcess)
     rpc_client_close(c);
 }
 
+TEST(Inproc, TheLineIsFedAsRepliesMakeRoom)
+{
+    Server srv;
+    srv.handler = [&](struct rpc_request *r) { srv.hold(r); };
+    std::string url = fresh_url("inproc");
+    ASSERT_EQ(OK, srv.open(url, "", 3));
+    struct rpc_client *c = client_open(url);
+    Flock f(20);
+    for (size_t i = 0; i < 20; i++) {
+        ASSERT_EQ(OK, f.send(c, i, "x", 20000));
+    }
+    for (int answered = 3; answered < 20; answered += 3) {
+        EXPECT_EQ(3u, srv.held_count());
+        srv.release();
+        EXPECT_EQ(answered, f.done);
+    }
+    srv.release();
+    EXPECT_EQ(20, f.by_status[OK]);
+    rpc_client_close(c);
+}
+
+namespace
+{
+
+/* A call whose completion takes until it is let go. */
+struct SlowCall {
+    struct rpc_call call = call_make("slow to complete", "", 20000);
+    std::atomic<bool> entered{false}, go{false};
+
+    SlowCall()
+    {
+        call.user = this;
+        call.done = [](struct rpc_call *c) {
+            SlowCall *self = (SlowCall *)c->user;
+            rpc_reply_fini(&c->reply);
+            self->entered = true;
+            while (!self->go) {
+                std::this_thread::sleep_for(1ms);
+            }
+        };
+    }
+};
+
+/* Whether f, on a thread of its own, returns only once the call is let go. */
+bool waits_for(SlowCall *slow, const std::function<void()> &f)
+{
+    std::atomic<bool> returned{false};
+    std::thread t([&] {
+        f();
+        returned = true;
+    });
+    std::this_thread::sleep_for(50ms);
+    bool waited = !returned;
+    slow->go = true;
+    t.join();
+    return waited;
+}
+
+} // namespace
+
+TEST(Inproc, AServerThatClosesWaitsForRefusalsOnTheirWay)
+{
+    Server srv;
+    srv.handler = Server::echo;
+    std::string url = fresh_url("inproc");
+    ASSERT_EQ(OK, srv.open(url));
+    struct rpc_client *c = client_open(url);
+    rpc_server_stop(srv.s);
+    SlowCall slow;
+    std::thread caller([&] { EXPECT_EQ(OK, rpc_client_send(c, &slow.call)); });
+    ASSERT_TRUE(eventually([&] { return slow.entered.load(); }));
+    EXPECT_TRUE(waits_for(&slow, [&] { srv.close(); }));
+    caller.join();
+    rpc_client_close(c);
+}
+
+TEST(Inproc, AClientThatClosesWaitsForCompletionsOnTheirWay)
+{
+    Server srv;
+    srv.handler = [&](struct rpc_request *r) { srv.hold(r); };
+    std::string url = fresh_url("inproc");
+    ASSERT_EQ(OK, srv.open(url));
+    struct rpc_client *c = client_open(url);
+    SlowCall slow;
+    ASSERT_EQ(OK, rpc_client_send(c, &slow.call));
+    std::thread replier([&] { srv.release(); });
+    ASSERT_TRUE(eventually([&] { return slow.entered.load(); }));
+    EXPECT_TRUE(waits_for(&slow, [&] { rpc_client_close(c); }));
+    replier.join();
+}
+
 /* Everything at once: callers on several threads, replies from another, a server that comes and goes, clients too. */
 TEST(Inproc, ServersAndClientsThatComeAndGoUnderLoadLoseNoCompletion)
 {
