@@ -1,4 +1,5 @@
 /* Change hints (proto/rpc/frame.h says what subscribers may rely on). */
+#include "proto/base/log.h"
 #include "proto/base/metrics.h"
 #include "storage/node/courier.h"
 
@@ -49,6 +50,11 @@ static void leadership_look(struct node *n)
         }
         s->led = leads;
         led += leads;
+    }
+    if (led != n->led) {
+        log_info("shards.led", "this node leads another number of shards", LOG_U64("leads", (uint64_t)led),
+                 LOG_U64("before", (uint64_t)n->led), LOG_U64("of", n->n_shards));
+        n->led = led;
     }
     n->hint_epoch = more ? rng_u64(n->rng) : n->hint_epoch;
     metric_set(&metric_led, led);

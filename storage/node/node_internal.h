@@ -82,6 +82,7 @@ struct node {
     bool inbox_stop;
     struct list dirty;
     bool directory_changed; /* in this turn */
+    int64_t led;            /* shards, when hints were last looked at */
     uint64_t hint_epoch;
     uint64_t beat_seq;
     uint64_t beat_ms;

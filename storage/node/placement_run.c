@@ -73,11 +73,14 @@ static void look_at_nodes(struct node *n, struct placement *p, uint64_t now_ms)
     p->highest = n_rows > 0 ? rows[n_rows - 1].id : (struct node_id){0};
 }
 
-static void change(struct node *n, struct shard_id shard, const struct placement_step *step)
+static void change(struct node *n, struct placement *p, struct shard_id shard, const struct placement_step *step)
 {
     enum err e = volume_change(n->volume, shard, step->servers, step->n_servers);
-    log_info("placement.change", e == OK ? "the group changes" : "the group cannot change now",
-             LOG_U64("shard", shard.v), LOG_U64("servers", step->n_servers), LOG_ERR(e));
+    p->changes += e == OK;
+    if (e != OK && e != ERR_LOCKED) {
+        log_warn("placement.refused", "a group cannot change; it will be tried again", LOG_U64("shard", shard.v),
+                 LOG_U64("servers", step->n_servers), LOG_ERR(e));
+    }
 }
 
 static void transfer(struct node *n, struct placement *p, struct shard_id shard, struct node_id to, uint64_t now_ms)
@@ -100,6 +103,7 @@ uint64_t placement_run(struct node *n, uint64_t now_ms)
     }
     p->next_ms = now_ms + PLACEMENT_MS;
     p->transfers = 0;
+    p->changes = 0;
     look_at_nodes(n, p, now_ms);
     int64_t settled = 0;
     int64_t voters = 0;
@@ -115,10 +119,14 @@ uint64_t placement_run(struct node *n, uint64_t now_ms)
         settled += step.settled;
         voters += (int64_t)step.voters;
         if (step.act == PLACEMENT_CHANGE) {
-            change(n, n->shards[i].id, &step);
+            change(n, p, n->shards[i].id, &step);
         } else if (step.act == PLACEMENT_TRANSFER) {
             transfer(n, p, n->shards[i].id, step.to, now_ms);
         }
+    }
+    if (p->changes > 0) {
+        log_info("placement.change", "groups of shards led here take their next step to what the node table wants",
+                 LOG_U64("groups", p->changes));
     }
     metric_set(&metric_settled, settled);
     metric_set(&metric_voters, voters);
