@@ -32,10 +32,8 @@ static void on_request(void *user, struct rpc_request *r)
     metric_inc(info->write ? &metric_writes : &metric_reads);
     if (!info->write && storage_method_local(r->head.method)) {
         readers_submit(n->readers, r);
-    } else if (!info->write) {
+    } else if (!info->write || propose_needs_check(r)) { /* what is looked at must be the latest */
         linear_submit(n, r);
-    } else if (propose_needs_check(r)) {
-        readers_submit(n->readers, r);
     } else {
         propose_request(n, r);
     }

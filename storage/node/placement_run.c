@@ -23,7 +23,8 @@ struct placement {
     struct placement_node nodes[DIR_NODES_ROWS_MAX];
     uint64_t up_since_ms[DIR_NODES_ROWS_MAX]; /* of nodes[i]; UINT64_MAX: not up */
     unsigned transfers;                       /* begun in this run */
-    uint64_t shards[];                        /* when leadership was last handed over, by shard */
+    unsigned changes;
+    uint64_t shards[]; /* when leadership was last handed over, by shard */
 };
 
 enum err placement_new(struct node *n, struct placement **out)
