@@ -71,24 +71,49 @@ static enum err fill_message(const struct repl_message *m, struct raft_message *
     return ERR_CORRUPT;
 }
 
+/* What a server has instead of its own standing while it looks at a vote. */
+struct lent_vote {
+    struct raft_server *standby;   /* made a voter, or */
+    struct raft_configuration own; /* set aside for one of only itself */
+    struct raft_configuration alone;
+    struct raft_server self;
+};
+
 /* A server may be a voter in the candidate's log and not yet in its own: with one voter before and two now, nobody
- * could ever be elected. The library denies a vote to whoever does not count it, so for this step it is a voter; a
- * candidate counts the votes of its own configuration only. Nor does the library ever let a server that is no voter
- * forget its leader. */
-static struct raft_server *lend_vote(struct raft_driver *d, const struct repl_message *m, uint64_t now_ms)
+ * could ever be elected. The library denies a vote to whoever does not count it, so for this step it is a voter, also
+ * when it has heard of no configuration at all; a candidate counts the votes of its own configuration only. Nor does
+ * the library ever let a server that is no voter forget its leader. */
+static void lend_vote(struct raft_driver *d, const struct repl_message *m, uint64_t now_ms, struct lent_vote *lent)
 {
-    for (unsigned i = 0; m->type == REPL_MESSAGE_VOTE && i < d->raft.configuration.n; i++) {
-        struct raft_server *self = &d->raft.configuration.servers[i];
-        if (self->id != d->node || self->role != RAFT_STANDBY) {
-            continue;
-        }
-        if (now_ms - d->heard_ms >= d->raft.election_timeout && d->raft.state == RAFT_FOLLOWER) {
-            d->raft.follower_state.current_leader.id = 0;
-        }
-        self->role = RAFT_VOTER;
-        return self;
+    memset(lent, 0, sizeof(*lent));
+    for (unsigned i = 0; i < d->raft.configuration.n; i++) {
+        struct raft_server *s = &d->raft.configuration.servers[i];
+        lent->standby = s->id == d->node ? s : lent->standby;
     }
-    return NULL;
+    if (m->type != REPL_MESSAGE_VOTE || (lent->standby != NULL && lent->standby->role != RAFT_STANDBY)) {
+        lent->standby = NULL;
+        return;
+    }
+    if (now_ms - d->heard_ms >= d->raft.election_timeout && d->raft.state == RAFT_FOLLOWER) {
+        d->raft.follower_state.current_leader.id = 0;
+    }
+    if (lent->standby != NULL) {
+        lent->standby->role = RAFT_VOTER;
+        return;
+    }
+    lent->self = (struct raft_server){.id = d->node, .role = RAFT_VOTER};
+    lent->alone = (struct raft_configuration){.servers = &lent->self, .n = 1};
+    lent->own = d->raft.configuration;
+    d->raft.configuration = lent->alone;
+}
+
+static void take_back_vote(struct raft_driver *d, const struct lent_vote *lent)
+{
+    if (lent->standby != NULL) {
+        lent->standby->role = RAFT_STANDBY;
+    } else if (lent->alone.n > 0) {
+        d->raft.configuration = lent->own;
+    }
 }
 
 /* A second leader of the term that this one leads: the library's assertion is compiled out, and it would write a
@@ -147,7 +172,8 @@ enum err raft_driver_receive(struct raft_driver *d, uint64_t now_ms, const struc
     if (m->type == REPL_MESSAGE_APPEND) {
         message.append_entries.entries = copies;
     }
-    struct raft_server *self = lend_vote(d, m, now_ms);
+    struct lent_vote lent;
+    lend_vote(d, m, now_ms, &lent);
     raft_heap_lend(raft_no_bytes, sizeof(raft_no_bytes));
     e = raft_driver_step(d, &event, out);
     raft_heap_lend(NULL, 0);
@@ -158,8 +184,6 @@ enum err raft_driver_receive(struct raft_driver *d, uint64_t now_ms, const struc
     if (m->type == REPL_MESSAGE_APPEND && m->term == d->raft.current_term) {
         d->heard_ms = now_ms;
     }
-    if (self != NULL) {
-        self->role = RAFT_STANDBY;
-    }
+    take_back_vote(d, &lent);
     return e;
 }

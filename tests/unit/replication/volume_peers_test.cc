@@ -457,6 +457,26 @@ TEST_F(Peers, LeadershipIsHandedOver)
     EXPECT_EQ(volume_transfer(nodes[2]->volume, SHARD, {9}), ERR_NOTFOUND);
 }
 
+TEST_F(Peers, AVoterThatHasHeardOfNoConfigurationVotes)
+{
+    open(1);
+    open(3);
+    isolate(3);
+    run(100);
+    change({{{1}, RAFT_ROLE_VOTER}, {{3}, RAFT_ROLE_STANDBY}});
+    const struct raft_server_info both[] = {{{1}, RAFT_ROLE_VOTER}, {{3}, RAFT_ROLE_VOTER}};
+    ASSERT_EQ(volume_change(nodes[1]->volume, SHARD, both, 2), OK);
+    run(100); /* durable, not committed: from now on it needs the other's vote */
+    stop(1);
+    cut.clear();
+    open(1);
+    EXPECT_EQ(status(3).n_servers, 0u);
+    run(15000);
+    ASSERT_TRUE(leads(1));
+    EXPECT_EQ(one(1, "x"), OK);
+    EXPECT_EQ(status(3).n_servers, 2u);
+}
+
 /* --- copies --- */
 
 class Copies : public Peers
