@@ -298,11 +298,13 @@ void group_aborted(struct group *g)
 
 /* --- upkeep --- */
 
-/* The last entry stays, and what is not applied. */
+/* The last entry stays, and what is not applied; a change of the configuration that this transaction applies stays
+ * until raft has heard of it. */
 static uint64_t trim_target(const struct group *g)
 {
     uint64_t entries = g->next.log_last - g->next.log_first + 1;
-    uint64_t most = g->next.applied < g->next.log_last ? g->next.applied : g->next.log_last - 1;
+    uint64_t applied = g->change_index != 0 ? g->meta.applied : g->next.applied;
+    uint64_t most = applied < g->next.log_last ? applied : g->next.log_last - 1;
     uint64_t target = 0;
     if (entries > entries_max(g)) {
         target = g->next.log_last - entries_max(g);

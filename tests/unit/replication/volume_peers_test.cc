@@ -477,6 +477,25 @@ TEST_F(Peers, AVoterThatHasHeardOfNoConfigurationVotes)
     EXPECT_EQ(status(3).n_servers, 2u);
 }
 
+TEST_F(Peers, AChangeStaysInTheLogUntilRaftHasHeardThatItIsCommitted)
+{
+    std::list<Write> writes;
+    log_entries_max = 8;
+    start();
+    const struct raft_server_info two[] = {{{1}, RAFT_ROLE_VOTER}, {{2}, RAFT_ROLE_VOTER}};
+    ASSERT_EQ(volume_change(nodes[1]->volume, SHARD, two, 2), OK);
+    for (int i = 0; i < 40; i++) {
+        writes.emplace_back(SHARD.v, "entry " + std::to_string(i));
+        nodes[1]->queued.push_back(&writes.back());
+    }
+    run(1000); /* one transaction appends all, the next applies all, the change too, when the log is too long */
+    for (const Write &w : writes) {
+        EXPECT_EQ(w.status, OK);
+    }
+    EXPECT_FALSE(status(1).changing);
+    EXPECT_LT(status(1).log_last - status(1).log_first, 10u);
+}
+
 /* --- copies --- */
 
 class Copies : public Peers
