@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "node.h"
-#include "proto/base/bytes.h"
 
 namespace cluster
 {
@@ -13,12 +12,11 @@ namespace
 
 constexpr uint64_t TICKS_PER_MIN = 60000;
 constexpr uint64_t CONVERGE_MS = 60000;
-constexpr int TRIES_MAX = 40;
 constexpr int SLOW_PERMILLE = -700;
 
 } // namespace
 
-World::World(uint64_t seed, const Options &o) : options(o), facts(o.shards), uploads_(o.shards)
+World::World(uint64_t seed, const Options &o) : options(o), seen(o.shards)
 {
     rng_seeded_init(&rng_, seed);
     links_.resize(o.nodes);
@@ -29,16 +27,29 @@ World::World(uint64_t seed, const Options &o) : options(o), facts(o.shards), upl
         nodes.push_back(std::make_unique<Node>(this, i + 1, seed * 31 + i, i == 0));
         nodes[i]->drift_permille =
             static_cast<int>(below(static_cast<uint64_t>(20 * o.drift_percent + 1))) - 10 * o.drift_percent;
-        nodes[i]->start();
+        nodes[i]->clock.wall_ms += o.skew_ms == 0 ? 0 : below(o.skew_ms);
     }
 }
 
-World::~World()
+World::~World() = default;
+
+void World::close()
 {
     quiet_ = true;
     for (auto &n : nodes) {
         n->stop();
     }
+}
+
+void World::see(const Node *n, uint32_t shard, uint64_t index, const Applied &what)
+{
+    if (!options.compare) {
+        return;
+    }
+    auto there = seen[shard].emplace(index, what);
+    EXPECT_EQ(there.first->second, what) << "node " << n->id << " applied another entry at index " << index
+                                         << " of shard " << shard
+                                         << (there.first->second.id == what.id ? ", or with another result" : "");
 }
 
 uint64_t World::below(uint64_t n)
@@ -130,25 +141,27 @@ void World::isolate(size_t i, uint64_t until)
     }
 }
 
-void World::faults()
+void World::node_faults(Node *n)
 {
-    for (auto &n : nodes) {
-        if (!n->alive()) {
-            continue;
-        }
-        struct kv_mem_faults *f = kv_mem_faults(n->kv);
-        if (per_min(options.crash_per_min)) {
-            uint64_t how = below(3);
-            if (how == 0) {
-                kv_mem_crash(n->kv);
-            } else {
-                (how == 1 ? f->crash_before_commit_nth : f->crash_after_commit_nth) = 1 + below(4);
-            }
-        }
-        if (per_min(options.full_per_min)) {
-            (chance(50) ? f->put_full_nth : f->commit_full_nth) = 1 + below(5);
+    struct kv_mem_faults *f = kv_mem_faults(n->kv);
+    if (per_min(options.crash_per_min)) {
+        uint64_t how = below(3);
+        if (how == 0) {
+            kv_mem_crash(n->kv);
+        } else {
+            (how == 1 ? f->crash_before_commit_nth : f->crash_after_commit_nth) = 1 + below(4);
         }
     }
+    if (per_min(options.full_per_min)) {
+        (chance(50) ? f->put_full_nth : f->commit_full_nth) = 1 + below(5);
+    }
+    if (options.stall_per_min > 0 && per_min(options.stall_per_min)) {
+        n->busy_until = now_ + 200 + below(options.stall_ms);
+    }
+}
+
+void World::network_faults()
+{
     for (auto &row : links_) {
         for (Link &l : row) {
             if (per_min(options.cut_per_min)) {
@@ -159,17 +172,36 @@ void World::faults()
             }
         }
     }
-    if (per_min(options.partition_per_min)) { /* one node alone */
-        size_t i = below(nodes.size());
+    if (per_min(options.partition_per_min)) { /* one node alone, often a leader */
+        Node *leader = leader_of(static_cast<uint32_t>(below(options.shards)));
+        size_t i = leader != nullptr && chance(60) ? leader->id - 1 : below(nodes.size());
         isolate(i, now_ + 100 + below(10000));
     }
-    if (per_min(options.lag_per_min)) {
+    if (options.lag_per_min > 0 && per_min(options.lag_per_min)) {
         Node *n = leader_of(static_cast<uint32_t>(below(options.shards)));
         if (n != nullptr) {
             n->slow_until = now_ + 2000 + below(8000);
             isolate(n->id - 1, n->slow_until);
         }
     }
+}
+
+void World::faults()
+{
+    for (auto &n : nodes) {
+        if (n->alive()) {
+            node_faults(n.get());
+        }
+    }
+    if (options.blackout_per_min > 0 && per_min(options.blackout_per_min)) {
+        size_t last = below(nodes.size()); /* to go, and to come back */
+        for (size_t i = 0; i < nodes.size(); i++) {
+            struct kv_mem_faults *f = kv_mem_faults(nodes[i]->kv);
+            (chance(80) ? f->crash_before_commit_nth : f->crash_after_commit_nth) = i == last ? 2 + below(3) : 1;
+            nodes[i]->stays_away = i == last;
+        }
+    }
+    network_faults();
     if (per_min(options.transfer_per_min)) {
         uint32_t s = static_cast<uint32_t>(below(options.shards));
         Node *n = leader_of(s);
@@ -234,122 +266,6 @@ void World::change_something()
     }
 }
 
-/* --- clients --- */
-
-void World::clients()
-{
-    load_credit_ += static_cast<uint64_t>(options.ops_per_s);
-    for (; load_credit_ >= 1000; load_credit_ -= 1000) {
-        uint32_t shard = static_cast<uint32_t>(below(options.shards));
-        Upload &u = uploads_[shard];
-        OpRef op = std::make_shared<Op>();
-        op->id = next_id_++;
-        op->shard = shard;
-        if (u.busy || !chance(options.staged_percent)) {
-            bool kill = chance(10) && !facts[shard].at.empty();
-            uint64_t victim = kill ? 1 + below(facts[shard].at.rbegin()->first) : 0;
-            op->data = entry(kill ? 'K' : 'W', op->id, victim, below(300));
-            op->body = kill || chance(30) ? "" : body_of(op->id, below(options.body_max));
-        } else if (u.index == 0) {
-            op->data = entry('R', op->id, 0, 0);
-            u.pieces_left = 1 + static_cast<int>(below(4));
-            u.busy = true;
-            upload_of_[op->id] = shard;
-        } else if (u.pieces_left > 0) {
-            size_t n = (1 + below(2)) * REPL_BODY_CHUNK_DATA;
-            op->staged_index = u.index;
-            op->staged_offset = u.have;
-            op->body = body_of(u.index, u.have + n).substr(u.have);
-            u.busy = true;
-            upload_of_[op->id] = shard;
-        } else {
-            op->data = entry(chance(80) ? 'C' : 'A', op->id, u.index, 0);
-            u.index = 0;
-        }
-        attempt(op);
-    }
-    for (size_t i = 0; i < retries_.size();) {
-        if (retries_[i].first <= now_) {
-            OpRef op = retries_[i].second;
-            retries_.erase(retries_.begin() + static_cast<long>(i));
-            attempt(op);
-        } else {
-            i++;
-        }
-    }
-}
-
-/* At any of those that believe to lead. */
-void World::readers()
-{
-    read_credit_ += static_cast<uint64_t>(options.reads_per_s);
-    for (; read_credit_ >= 1000; read_credit_ -= 1000) {
-        uint32_t shard = static_cast<uint32_t>(below(options.shards));
-        size_t from = below(nodes.size());
-        for (size_t i = 0; i < nodes.size(); i++) {
-            Node *n = nodes[(from + i) % nodes.size()].get();
-            uint64_t term;
-            if (n->alive() && volume_leads(n->volume, shard_id{shard}, &term)) {
-                n->read(shard);
-                break;
-            }
-        }
-    }
-}
-
-/* At whoever leads, or at anybody. */
-void World::attempt(const OpRef &op)
-{
-    Node *n = chance(90) ? leader_of(op->shard) : nullptr;
-    if (n == nullptr) {
-        n = nodes[below(nodes.size())].get();
-    }
-    op->tries++;
-    if (n->alive()) {
-        n->submit(op);
-    } else {
-        answered(op, ERR_CLOSED, "");
-    }
-}
-
-void World::answered(const OpRef &op, enum err status, const std::string &result)
-{
-    Facts &f = facts[op->shard];
-    auto upload = upload_of_.find(op->id);
-    bool final = status == OK || status == ERR_INVAL || status == ERR_STALE || status == ERR_NOTFOUND;
-    if (!final && !quiet_ && op->tries < TRIES_MAX) {
-        counts.unknown++;
-        retries_.emplace_back(now_ + 50 + below(1000), op);
-        return;
-    }
-    if (upload != upload_of_.end()) {
-        Upload &u = uploads_[op->shard];
-        u.busy = false;
-        if (op->staged_index == 0) {
-            u.index = status == OK ? get_be64(reinterpret_cast<const uint8_t *>(result.data())) : 0;
-            u.have = 0;
-        } else if (status == OK) {
-            u.have = op->staged_offset + op->body.size();
-            u.pieces_left--;
-        } else {
-            u.index = 0; /* abandoned */
-        }
-        upload_of_.erase(upload);
-    }
-    if (status != OK) {
-        counts.refused++;
-        return;
-    }
-    counts.acks++;
-    if (op->staged_index != 0) {
-        return;
-    }
-    ASSERT_EQ(result.size(), 8u);
-    uint64_t index = get_be64(reinterpret_cast<const uint8_t *>(result.data()));
-    f.acked[op->id] = index;
-    f.seen = std::max(f.seen, index);
-}
-
 /* --- time --- */
 
 void World::step_ms(uint64_t ms)
@@ -358,9 +274,8 @@ void World::step_ms(uint64_t ms)
         now_++;
         if (!quiet_) {
             faults();
-            clients();
-            readers();
         }
+        clients();
         deliver();
         deliver_frames();
         for (auto &n : nodes) {
@@ -370,7 +285,9 @@ void World::step_ms(uint64_t ms)
             n->clock.wall_ms++;
             if (n->alive() && kv_mem_crashed(n->kv)) {
                 n->stop();
-                n->dead_until = now_ + 50 + below(5000);
+                bool long_dead = n->stays_away || chance(options.long_dead_percent);
+                n->dead_until = now_ + 50 + below(options.dead_ms) + (long_dead ? 4 * options.dead_ms : 0);
+                n->stays_away = false;
                 counts.crashes++;
             } else if (!n->alive() && now_ >= n->dead_until) {
                 n->power_on();
@@ -400,6 +317,30 @@ bool World::wait_for_leaders(uint64_t ms)
 
 /* --- the end --- */
 
+bool World::agrees(uint32_t s, std::string *why)
+{
+    Node *leader = leader_of(s);
+    struct volume_status st;
+    if (leader == nullptr || !leader->status(s, &st)) {
+        *why = "shard " + std::to_string(s) + " has no leader";
+        return false;
+    }
+    for (size_t i = 0; i < st.n_servers; i++) {
+        struct volume_status other;
+        Node *n = nodes[st.servers[i].node.v - 1].get();
+        if (!n->status(s, &other) || other.applied != st.log_last || st.commit != st.log_last) {
+            *why = "shard " + std::to_string(s) + ": leader " + std::to_string(leader->id) + " of term " +
+                   std::to_string(st.term) + " ends at " + std::to_string(st.log_last) + ", committed " +
+                   std::to_string(st.commit) + ", knows " + std::to_string(st.match[i]) + " of node " +
+                   std::to_string(n->id) + ", which ends at " + std::to_string(other.log_last) + ", committed " +
+                   std::to_string(other.commit) + ", applied " + std::to_string(other.applied) + ", term " +
+                   std::to_string(other.term) + ", follows " + std::to_string(other.leader.v);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool World::agree(std::string *why)
 {
     for (auto &n : nodes) {
@@ -409,27 +350,12 @@ bool World::agree(std::string *why)
         }
     }
     for (uint32_t s = 0; s < options.shards; s++) {
-        Node *leader = leader_of(s);
-        struct volume_status st;
-        if (leader == nullptr || !leader->status(s, &st)) {
-            *why = "shard " + std::to_string(s) + " has no leader";
+        if (!agrees(s, why)) {
             return false;
         }
-        for (size_t i = 0; i < st.n_servers; i++) {
-            struct volume_status other;
-            Node *n = nodes[st.servers[i].node.v - 1].get();
-            if (!n->status(s, &other) || other.applied != st.log_last || st.commit != st.log_last) {
-                *why = "shard " + std::to_string(s) + ": leader " + std::to_string(leader->id) + " of term " +
-                       std::to_string(st.term) + " ends at " + std::to_string(st.log_last) + ", committed " +
-                       std::to_string(st.commit) + ", knows " + std::to_string(st.match[i]) + " of node " +
-                       std::to_string(n->id) + ", which ends at " + std::to_string(other.log_last) + ", committed " +
-                       std::to_string(other.commit) + ", applied " + std::to_string(other.applied) + ", term " +
-                       std::to_string(other.term) + ", follows " + std::to_string(other.leader.v);
-                return false;
-            }
-        }
     }
-    return true;
+    *why = "somebody still waits for an answer";
+    return idle();
 }
 
 /* Where everybody stands, for whoever reads a failed seed. */
@@ -456,6 +382,38 @@ std::string World::standing()
     return all;
 }
 
+std::map<std::string, std::string> World::rows_of(Node *n, uint32_t s)
+{
+    std::map<std::string, std::string> rows;
+    uint8_t prefix[5];
+    struct kv_txn *t;
+    struct kv_cursor *c;
+    struct slice k;
+    struct slice v;
+    EXPECT_EQ(volume_state_prefix(n->volume, shard_id{s}, prefix), OK);
+    EXPECT_EQ(kv_begin(n->kv, false, &t), OK);
+    EXPECT_EQ(kv_cursor_open(t, &c), OK);
+    enum err e = kv_cursor_seek(c, slice_make(prefix, 5), &k, &v);
+    for (; e == OK && k.n > 5 && memcmp(k.p, prefix, 5) == 0; e = kv_cursor_next(c, &k, &v)) {
+        rows[std::string(reinterpret_cast<const char *>(k.p) + 5, k.n - 5)] =
+            std::string(reinterpret_cast<const char *>(v.p), v.n);
+    }
+    kv_cursor_close(c);
+    kv_abort(t);
+    return rows;
+}
+
+static std::string text_of(const std::string &key)
+{
+    std::string out;
+    for (char c : key) {
+        char hex[8];
+        snprintf(hex, sizeof(hex), isalpha(static_cast<unsigned char>(c)) ? "%c" : "\\%02x", static_cast<uint8_t>(c));
+        out += hex;
+    }
+    return out;
+}
+
 /* State rows of all members are equal, byte for byte. */
 void World::compare_states()
 {
@@ -467,37 +425,17 @@ void World::compare_states()
         ASSERT_TRUE(leader->status(s, &st));
         for (size_t i = 0; i < st.n_servers; i++) {
             Node *n = nodes[st.servers[i].node.v - 1].get();
-            std::map<std::string, std::string> rows;
-            struct kv_txn *t;
-            struct kv_cursor *c;
-            struct slice k;
-            struct slice v;
-            ASSERT_EQ(kv_begin(n->kv, false, &t), OK);
-            ASSERT_EQ(kv_cursor_open(t, &c), OK);
-            const uint8_t *prefix = n->machines[s].prefix;
-            enum err e = kv_cursor_seek(c, slice_make(prefix, 5), &k, &v);
-            for (; e == OK && k.n > 5 && memcmp(k.p, prefix, 5) == 0; e = kv_cursor_next(c, &k, &v)) {
-                rows[std::string(reinterpret_cast<const char *>(k.p) + 5, k.n - 5)] =
-                    std::string(reinterpret_cast<const char *>(v.p), v.n);
-            }
-            kv_cursor_close(c);
-            kv_abort(t);
+            std::map<std::string, std::string> rows = rows_of(n, s);
             if (i == 0) {
                 first = rows;
-            } else {
-                EXPECT_EQ(first.size(), rows.size()) << "shard " << s << " node " << n->id;
-                EXPECT_TRUE(first == rows) << "replicas of shard " << s << " differ on node " << n->id;
+                continue;
             }
-        }
-        const Facts &f = facts[s];
-        std::map<uint64_t, uint64_t> where;
-        for (const auto &[index, what] : f.at) {
-            EXPECT_TRUE(where.emplace(what.first, index).second) << "operation " << what.first << " happened twice";
-        }
-        for (const auto &[id, index] : f.acked) {
-            auto found = where.find(id);
-            ASSERT_NE(found, where.end()) << "acknowledged operation " << id << " of shard " << s << " is lost";
-            EXPECT_EQ(found->second, index);
+            EXPECT_EQ(first.size(), rows.size()) << "shard " << s << " node " << n->id;
+            for (const auto &[key, row] : first) {
+                auto other = rows.find(key);
+                ASSERT_TRUE(other != rows.end() && other->second == row)
+                    << "replicas of shard " << s << " differ on node " << n->id << " at " << text_of(key);
+            }
         }
     }
 }
@@ -509,6 +447,7 @@ void World::end()
         struct kv_mem_faults none = {};
         *kv_mem_faults(n->kv) = none;
         n->dead_until = 0;
+        n->busy_until = 0;
     }
     for (auto &row : links_) {
         for (Link &l : row) {
@@ -523,42 +462,65 @@ void World::end()
     ASSERT_FALSE(testing::Test::HasFailure());
     ASSERT_TRUE(agree(&why)) << "no agreement " << (now_ - from) << " ms after the faults stopped: " << why
                              << standing();
-    compare_states();
-    for (auto &n : nodes) {
-        n->check_rows();
+    check_end();
+    if (options.compare) {
+        compare_states();
+        for (auto &n : nodes) {
+            n->check_rows(true);
+        }
     }
 }
 
-/* The founder takes the others in, one by one. */
-void World::run()
+bool World::add_server(uint32_t s, unsigned id, std::vector<struct raft_server_info> *all)
 {
-    bool was = quiet_;
+    for (enum raft_server_role role : {RAFT_ROLE_STANDBY, RAFT_ROLE_VOTER}) {
+        if (role == RAFT_ROLE_STANDBY) {
+            all->push_back({node_id{id}, role});
+        } else {
+            all->back().role = role;
+        }
+        if (volume_change(nodes[0]->volume, shard_id{s}, all->data(), all->size()) != OK) {
+            return false;
+        }
+        nodes[0]->wake_at = 0;
+        struct volume_status st = {};
+        for (int k = 0; k < 100; k++) {
+            step_ms(20);
+            if (!nodes[0]->status(s, &st)) {
+                return false;
+            }
+            if (!st.changing && st.match[all->size() - 1] + 1 >= st.log_last) {
+                break;
+            }
+        }
+        if (st.changing) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The founder takes the others in, one by one. */
+void World::begin()
+{
     quiet_ = true;
+    for (auto &n : nodes) {
+        n->start();
+    }
     ASSERT_TRUE(wait_for_leaders(10000));
     for (uint32_t s = 0; s < options.shards; s++) {
         std::vector<struct raft_server_info> all = {{node_id{1}, RAFT_ROLE_VOTER}};
         for (unsigned i = 2; i <= options.voters; i++) {
-            for (enum raft_server_role role : {RAFT_ROLE_STANDBY, RAFT_ROLE_VOTER}) {
-                if (role == RAFT_ROLE_STANDBY) {
-                    all.push_back({node_id{i}, role});
-                } else {
-                    all.back().role = role;
-                }
-                ASSERT_EQ(volume_change(nodes[0]->volume, shard_id{s}, all.data(), all.size()), OK);
-                nodes[0]->wake_at = 0;
-                struct volume_status st = {};
-                for (int k = 0; k < 100; k++) {
-                    step_ms(20);
-                    ASSERT_TRUE(nodes[0]->status(s, &st));
-                    if (!st.changing && st.match[i - 1] + 1 >= st.log_last) {
-                        break;
-                    }
-                }
-                ASSERT_FALSE(st.changing);
-            }
+            ASSERT_TRUE(add_server(s, i, &all));
         }
     }
-    quiet_ = was;
+    prepare();
+    quiet_ = false;
+}
+
+void World::run()
+{
+    begin();
     step_ms(options.ms);
     if (!testing::Test::HasFailure()) {
         end();

@@ -1,10 +1,9 @@
 /* Several nodes in one thread, from one seed: each has a volume on a kv_mem with crash semantics and a clock of its own
- * that drifts; between them is a network that delays, loses, cuts and partitions in one direction or both. Outside
- * checkers see every committed entry of every replica:
+ * that drifts; between them is a network that delays, loses, cuts and partitions in one direction or both. What is
+ * replicated, and who asks for it, is a workload's, which derives from World (toy.h; tests/sim/mail). Here is checked
+ * that
  *
- *     - replicas apply the same entry at the same index, and never another one later
- *     - what was acknowledged is applied, once; what was refused is not
- *     - a read sees all that was acknowledged, or read, before it began
+ *     - replicas apply the same entry at the same index with the same result, and never another one later
  *     - when the faults stop, everybody agrees within a bounded time, byte for byte, and repl_check finds nothing
  *
  * The same seed gives the same run: print it in SCOPED_TRACE. */
@@ -14,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -27,7 +27,7 @@
 namespace cluster
 {
 
-/* How a read is answered; all but the first are wrong, and the checker finds them. */
+/* How a read is asked for; all but the first are wrong, and the checkers find them. */
 enum class Reads {
     ASKED,
     UNASKED,    /* by whoever believes to lead */
@@ -42,10 +42,16 @@ struct Options {
     uint64_t log_entries_max = 1000;
     uint64_t log_bytes_max = 1 << 20;
     int ops_per_s = 40;
+    unsigned election_ms = 0;  /* 0: the volume's own */
+    uint64_t dead_ms = 5000;   /* a node that died comes back within it */
+    int long_dead_percent = 0; /* of the deaths: four times as long */
+    uint64_t stall_ms = 9000;
     int crash_per_min = 6;     /* of each node */
     int cut_per_min = 10;      /* of each pair: what is under way is lost */
     int partition_per_min = 3; /* somebody cannot send to somebody, for a while */
+    int blackout_per_min = 0;  /* all nodes die at their next commits */
     int full_per_min = 4;      /* a write fails */
+    int stall_per_min = 0;     /* a disk does not answer for a while: no turns, but reads and pings go on */
     int lag_per_min = 0;       /* a leader's clock runs slow while nobody hears it: it believes to lead for long */
     int change_per_min = 0;    /* of the configuration */
     int transfer_per_min = 2;
@@ -53,10 +59,12 @@ struct Options {
     uint64_t delay_ms = 5;
     uint64_t commit_ms = 2; /* at most */
     int drift_percent = 5;  /* of the clocks */
+    uint64_t skew_ms = 0;   /* of the wall clocks, at most */
     size_t body_max = 9000;
     int staged_percent = 10; /* of the operations: a body in pieces */
     int reads_per_s = 60;
     Reads reads = Reads::ASKED;
+    bool compare = true; /* false: nobody looks into the nodes, only clients complain */
     bool trace = false;
 };
 
@@ -67,93 +75,132 @@ struct Counts {
 
 class Node;
 
-/* What the outside knows of a shard. */
-struct Facts {
-    std::map<uint64_t, std::pair<uint64_t, uint64_t>> at; /* index -> id, term; of every replica that committed it */
-    std::map<uint64_t, uint64_t> acked;                   /* id -> index */
-    std::set<uint64_t> refused;                           /* last answer of an id that nobody tries again */
-    uint64_t seen = 0; /* highest index that was acknowledged or read: what a read that begins now must see */
-};
-
-/* One client operation, tried until it is answered or given up. */
-struct Op {
-    uint64_t id = 0;
+/* Fields as in struct proposal. done is called once: ERR_CLOSED when the node dies first. */
+struct Proposal {
     uint32_t shard = 0;
+    bool grows = false;
     std::string data;
     std::string body;
     uint64_t staged_index = 0;
     uint64_t staged_offset = 0;
-    int tries = 0;
-    bool given_up = false; /* after it the outside does not care any more */
+    std::function<void(enum err, const std::string &)> done;
 };
-using OpRef = std::shared_ptr<Op>;
+
+/* An entry as a replica applied it. id: of its content; result: of what apply answered. */
+struct Applied {
+    uint64_t id, term, result;
+    bool operator==(const Applied &o) const
+    {
+        return id == o.id && term == o.term && result == o.result;
+    }
+};
 
 class World
 {
   public:
     World(uint64_t seed, const Options &o);
-    ~World();
+    virtual ~World();
     World(const World &) = delete;
     World &operator=(const World &) = delete;
     /* Load and faults, then the end: convergence and all checks. */
     void run();
-
-    /* For scripted tests. */
+    /* The parts of run(): the founder takes the others in; time with faults; the end. */
+    void begin();
     void step_ms(uint64_t ms);
-    bool wait_for_leaders(uint64_t ms);
     void end();
+
+    /* Where each index of a shard was seen first, and what it was. */
+    void see(const Node *n, uint32_t shard, uint64_t index, const Applied &what);
+    uint64_t now() const
+    {
+        return now_;
+    }
 
     Options options;
     Counts counts = {};
-    std::vector<Facts> facts; /* by shard */
+    std::vector<std::map<uint64_t, Applied>> seen; /* by shard */
     std::vector<std::unique_ptr<Node>> nodes;
 
-  private:
+  protected:
     friend class Node;
-    struct Upload {
-        uint64_t index = 0; /* of the reservation */
-        uint64_t have = 0;
-        int pieces_left = 0;
-        bool busy = false;
-    };
+    /* --- the workload --- */
+    /* The node's process starts: a fresh state machine for the shard, and its key prefix. stopped: the process ended,
+     * the volume is closed. */
+    virtual struct repl_fsm open(Node *n, uint32_t shard) = 0;
+    virtual void opened(Node *, uint32_t, const uint8_t *)
+    {
+    }
+    virtual void stopped(Node *)
+    {
+    }
+    virtual void turned(Node *)
+    {
+    }
+    /* Every millisecond, also when quiet(). */
+    virtual void clients() = 0;
+    /* Nothing is under way that would still change something. */
+    virtual bool idle()
+    {
+        return true;
+    }
+    /* Of the committed rows, after each start (and at the end: all is applied). */
+    virtual void check_rows(Node *, struct kv_txn *, bool)
+    {
+    }
+    /* After the first leaders, before the faults begin. */
+    virtual void prepare()
+    {
+    }
+    virtual void check_end()
+    {
+    }
+
+    bool chance(int percent);
+    bool per_min(int n);
+    uint64_t below(uint64_t n);
+    bool quiet() const
+    {
+        return quiet_;
+    }
+    Node *leader_of(uint32_t shard);
+    std::string standing();
+    /* For destructors of workloads: everything under way is answered. */
+    void close();
+    struct rng *rng()
+    {
+        return &rng_;
+    }
+
+  private:
     struct Link {
         std::deque<std::pair<uint64_t, std::string>> way; /* arrives at, bytes */
         uint64_t blocked_until = 0;
     };
-    bool chance(int percent);
-    bool per_min(int n);
-    uint64_t below(uint64_t n);
-    void send(Node *from, uint64_t to, const std::string &message);
-    void isolate(size_t i, uint64_t until);
-    void send_frame(Node *from, uint64_t to, const std::string &frame);
-    void deliver();
-    void deliver_frames();
-    void faults();
-    void clients();
-    void readers();
-    void attempt(const OpRef &op);
-    void answered(const OpRef &op, enum err status, const std::string &result);
-    void change_something();
-    Node *leader_of(uint32_t shard);
-    bool agree(std::string *why);
-    std::string standing();
-    void compare_states();
-
-    uint64_t now_ = 1000;
-    bool quiet_ = false;
-    struct rng rng_;
-    std::vector<std::vector<Link>> links_; /* [from][to] */
     struct Frame {
         uint64_t from, to;
         std::string bytes;
     };
+    void send(Node *from, uint64_t to, const std::string &message);
+    void send_frame(Node *from, uint64_t to, const std::string &frame);
+    void deliver();
+    void deliver_frames();
+    void isolate(size_t i, uint64_t until);
+    void faults();
+    void node_faults(Node *n);
+    void network_faults();
+    void change_something();
+    bool add_server(uint32_t shard, unsigned id, std::vector<struct raft_server_info> *all);
+    bool wait_for_leaders(uint64_t ms);
+    bool agree(std::string *why);
+    bool agrees(uint32_t shard, std::string *why);
+    void compare_states();
+    std::map<std::string, std::string> rows_of(Node *n, uint32_t shard);
+
+    uint64_t now_ = 1000;
+    bool quiet_ = false;
+    struct rng rng_;
+    std::vector<std::vector<Link>> links_;  /* [from][to] */
     std::multimap<uint64_t, Frame> frames_; /* by arrival: pings and their answers */
-    std::vector<std::pair<uint64_t, OpRef>> retries_;
-    std::vector<Upload> uploads_;
-    std::map<uint64_t, size_t> upload_of_; /* op id -> shard */
-    uint64_t next_id_ = 1;
-    uint64_t load_credit_ = 0;
-    uint64_t read_credit_ = 0;
 };
 
 } // namespace cluster

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "cluster.h"
+#include "toy.h"
 
 namespace
 {
@@ -33,6 +33,7 @@ cluster::Options options_of(uint64_t seed)
     o.cut_per_min = static_cast<int>(seed % 4) * 10;
     o.partition_per_min = static_cast<int>(seed % 6);
     o.full_per_min = seed % 4 == 1 ? 10 : 0;
+    o.stall_per_min = seed % 5 == 3 ? 4 : 0;
     o.change_per_min = seed % 2 == 0 ? 40 : 0;
     o.transfer_per_min = static_cast<int>(seed % 3) * 4;
     o.loss_percent = static_cast<int>(seed % 4);
@@ -52,7 +53,7 @@ TEST(ClusterSim, KeepsItsPromisesUnderRandomLoadAndFaults)
     cluster::Counts all = {};
     for (uint64_t seed = only != 0 ? only : env("PB_SIM_FROM", 1); seed <= seeds && !HasFailure(); seed++) {
         SCOPED_TRACE("PB_SIM_SEED=" + std::to_string(seed));
-        cluster::World w(seed, options_of(seed));
+        cluster::Toy w(seed, options_of(seed));
         w.run();
         all.acks += w.counts.acks;
         all.elections += w.counts.elections;
@@ -101,7 +102,7 @@ uint64_t stale_reads(cluster::Reads reads)
 {
     uint64_t stale = 0;
     for (uint64_t seed = 2; seed <= (reads == cluster::Reads::ASKED ? env("PB_SIM_SEEDS", 3) : 3); seed++) {
-        cluster::World w(seed, restless(reads));
+        cluster::Toy w(seed, restless(reads));
         w.run();
         stale += w.counts.reads_stale;
         EXPECT_GT(w.counts.reads, 1000u);

@@ -1,4 +1,4 @@
-#include "node.h"
+#include "toy.h"
 
 #include "proto/base/bytes.h"
 
@@ -151,9 +151,7 @@ void Machine::committed(void *ctx)
 
 void Machine::see(const Seen &s)
 {
-    auto there = world->facts[shard].at.emplace(s.index, std::make_pair(s.id, s.term));
-    EXPECT_EQ(there.first->second, std::make_pair(s.id, s.term))
-        << "node " << node->id << " applied another entry at index " << s.index << " of shard " << shard;
+    world->see(node, shard, s.index, {s.id, s.term, 0});
 }
 
 /* Index of the last entry in the state, 0 = none. */

@@ -1,7 +1,5 @@
 #include "node.h"
 
-#include <algorithm>
-
 #include "proto/base/bytes.h"
 #include "replication/check.h"
 #include "replication/reads_frame.h"
@@ -12,13 +10,12 @@ namespace cluster
 struct Node::Flight {
     struct proposal p; /* first */
     Node *node;
-    OpRef op;
+    Proposal asked;
 };
 
 struct Node::Read {
     struct repl_read r; /* first */
-    Node *node;
-    uint64_t floor; /* what it must see */
+    std::function<void(enum err)> done;
 };
 
 /* What came in one delivery. */
@@ -74,21 +71,21 @@ void Node::start()
     vc.log_entries_max = world_->options.log_entries_max;
     vc.log_bytes_max = world_->options.log_bytes_max;
     vc.sole_entries_max = 8;
+    vc.election_ms = world_->options.election_ms;
+    vc.heartbeat_ms = world_->options.election_ms / 6;
     vc.send = send;
     vc.send_ctx = this;
-    machines = std::vector<Machine>(world_->options.shards);
     ASSERT_EQ(volume_open(&vc, &volume), OK);
+    starts++;
     for (uint32_t s = 0; s < world_->options.shards; s++) {
-        Machine &m = machines[s];
-        m.world = world_;
-        m.node = this;
-        m.shard = s;
-        struct repl_fsm fsm = m.fsm();
+        struct repl_fsm fsm = world_->open(this, s);
         struct shard_id shard = {s};
+        uint8_t prefix[5];
         enum err e = founder_ ? volume_replica_open(volume, shard, nid(), &fsm)
                               : volume_replica_join(volume, shard, nid(), &fsm);
-        ASSERT_EQ(e, OK);
-        ASSERT_EQ(volume_state_prefix(volume, shard, m.prefix), OK);
+        ASSERT_EQ(e, OK) << "node " << id << " cannot open its replica of shard " << s << " again";
+        ASSERT_EQ(volume_state_prefix(volume, shard, prefix), OK);
+        world_->opened(this, s, prefix);
     }
     const struct repl_reads_config rc = {volume, nid(), rng_u64(&rng), this, send_frame};
     ASSERT_EQ(repl_reads_new(&rc, &reads_), OK);
@@ -110,19 +107,20 @@ void Node::stop()
     }
     mail_.clear();
     EXPECT_EQ(mail_held_, 0u) << "the volume kept a message";
-    std::vector<OpRef> lost;
+    world_->stopped(this);
+    std::vector<Proposal> lost;
     for (Flight *f : flights_) {
-        lost.push_back(f->op);
+        lost.push_back(std::move(f->asked));
         delete f;
     }
     for (Flight *f : queued_) {
-        lost.push_back(f->op);
+        lost.push_back(std::move(f->asked));
         delete f;
     }
     flights_.clear();
     queued_.clear();
-    for (const OpRef &op : lost) {
-        world_->answered(op, ERR_CLOSED, "");
+    for (const Proposal &p : lost) {
+        p.done(ERR_CLOSED, "");
     }
 }
 
@@ -134,29 +132,32 @@ void Node::power_on()
     }
     kv_mem_reopen(kv);
     start();
-    check_rows();
+    if (world_->options.compare && !testing::Test::HasFailure()) {
+        check_rows(false);
+    }
 }
 
 void Node::done(struct proposal *p, enum err status, struct slice result)
 {
     Flight *f = reinterpret_cast<Flight *>(p);
     Node *n = f->node;
-    OpRef op = f->op;
+    Proposal asked = std::move(f->asked);
     n->flights_.remove(f);
     delete f;
-    n->world_->answered(op, status, std::string(reinterpret_cast<const char *>(result.p), result.n));
+    asked.done(status, std::string(reinterpret_cast<const char *>(result.p), result.n));
 }
 
-void Node::submit(const OpRef &op)
+void Node::submit(const Proposal &p)
 {
     Flight *f = new Flight();
     f->node = this;
-    f->op = op;
-    f->p.shard = op->shard;
-    f->p.data = slice_make(op->data.data(), op->data.size());
-    f->p.body = slice_make(op->body.data(), op->body.size());
-    f->p.staged_index = op->staged_index;
-    f->p.staged_offset = op->staged_offset;
+    f->asked = p;
+    f->p.shard = p.shard;
+    f->p.grows = p.grows;
+    f->p.data = slice_make(f->asked.data.data(), f->asked.data.size());
+    f->p.body = slice_make(f->asked.body.data(), f->asked.body.size());
+    f->p.staged_index = p.staged_index;
+    f->p.staged_offset = p.staged_offset;
     f->p.done = done;
     queued_.push_back(f);
     wake_at = 0;
@@ -200,13 +201,14 @@ void Node::turn()
     mail_.clear();
     uint64_t commits = kv_mem_commits(kv);
     uint64_t wait = volume_turn(volume, list, received);
-    tick_reads();
     wake_at = world_->now_ + wait + (wait == 0 ? 1 : 0);
+    tick_reads(); /* what it answers may propose */
     if (kv_mem_commits(kv) != commits) {
         busy_until = world_->now_ + world_->below(world_->options.commit_ms + 1);
         world_->counts.commits++;
     }
-    for (uint32_t s = 0; s < machines.size(); s++) {
+    world_->turned(this);
+    for (uint32_t s = 0; s < world_->options.shards; s++) {
         uint64_t term;
         bool leads = volume_leads(volume, shard_id{s}, &term);
         world_->counts.elections += leads && !led_[s];
@@ -248,18 +250,17 @@ void Node::tick_reads()
     reads_at = wait == UINT64_MAX ? UINT64_MAX : world_->now_ + wait;
 }
 
-void Node::read(uint32_t shard)
+void Node::read(uint32_t shard, uint64_t patience_ms, std::function<void(enum err)> done)
 {
-    uint64_t floor = world_->facts[shard].seen;
     if (world_->options.reads == Reads::UNASKED) {
-        look(shard, floor);
+        uint64_t term;
+        done(volume_leads(volume, shard_id{shard}, &term) ? OK : ERR_NOT_LEADER);
         return;
     }
     Read *r = new Read();
-    r->node = this;
-    r->floor = floor;
+    r->done = std::move(done);
     r->r.shard.v = shard;
-    r->r.deadline_ms = clock.mono_ms + 1000 + world_->below(2000);
+    r->r.deadline_ms = clock.mono_ms + patience_ms;
     r->r.done = read_done;
     reads_at = 0;
     repl_reads_begin(reads_, &r->r, clock.mono_ms);
@@ -268,33 +269,9 @@ void Node::read(uint32_t shard)
 void Node::read_done(struct repl_read *r, enum err status)
 {
     Read *self = reinterpret_cast<Read *>(r);
-    World *w = self->node->world_;
-    w->counts.reads_refused += status == ERR_NOT_LEADER;
-    w->counts.reads_late += status == ERR_UNAVAILABLE;
     EXPECT_TRUE(status == OK || status == ERR_NOT_LEADER || status == ERR_UNAVAILABLE) << status;
-    if (status == OK) {
-        self->node->look(r->shard.v, self->floor);
-    }
+    self->done(status);
     delete self;
-}
-
-/* The read itself: the last entry that the state knows. */
-void Node::look(uint32_t shard, uint64_t floor)
-{
-    struct kv_txn *t;
-    if (kv_mem_crashed(kv)) {
-        return;
-    }
-    ASSERT_EQ(kv_begin(kv, false, &t), OK);
-    uint64_t index = machines[shard].last_index(t);
-    kv_abort(t);
-    Facts &f = world_->facts[shard];
-    world_->counts.reads++;
-    world_->counts.reads_stale += index < floor;
-    if (world_->options.reads == Reads::ASKED) {
-        EXPECT_GE(index, floor) << "at " << world_->now_ << " node " << id << " read an old state of shard " << shard;
-    }
-    f.seen = std::max(f.seen, index);
 }
 
 /* What changed of a shard's standing. */
@@ -338,17 +315,14 @@ static void on_body(void *, const uint8_t *, uint64_t, uint16_t, uint64_t, bool)
 {
 }
 
-void Node::check_rows()
+void Node::check_rows(bool at_end)
 {
     struct kv_txn *t;
     struct repl_check_totals totals;
     const struct repl_check rows = {this, on_problem, on_replica, on_body};
     ASSERT_EQ(kv_begin(kv, false, &t), OK);
     EXPECT_EQ(repl_check_run(t, &rows, &totals), OK);
-    for (Machine &m : machines) {
-        m.check_entries(t);
-        m.check_bodies(t);
-    }
+    world_->check_rows(this, t, at_end);
     kv_abort(t);
 }
 
