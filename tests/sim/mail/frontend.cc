@@ -1,0 +1,162 @@
+/* A call of a frontend: attempts at the node that it takes for the leader, with the same id, until an answer or the
+ * deadline. Answers of earlier attempts still count. */
+#include "../storage/wire.h"
+#include "post.h"
+
+namespace post
+{
+
+constexpr uint64_t WALL_MS = 1700000000000;
+constexpr uint64_t REFUSED_MS = 30; /* until an attempt after one that was refused */
+
+CallRef Post::call(Device *d, enum method m, const ProtobufCMessage *op)
+{
+    auto c = std::make_shared<Call>();
+    struct u128 id = rng_u128(rng());
+    c->number = next_call_++;
+    c->shard = d->account->shard;
+    c->method = m;
+    c->account = d->account->id;
+    c->device = d->number;
+    c->id.assign(reinterpret_cast<const char *>(id.b), sizeof(id.b));
+    c->issue_ms = WALL_MS + now();
+    c->op = mail::pack(op);
+    c->begun = stamp();
+    c->deadline = now() + post.deadline_ms;
+    return c;
+}
+
+/* Who leads, as the device's frontend believes; 0: nobody known. */
+uint64_t &Post::leader(const CallRef &c)
+{
+    return leaders_[{c->device, c->shard}];
+}
+
+void Post::start(const CallRef &c)
+{
+    calls_.push_back(c);
+    attempt(c);
+}
+
+bool Post::cut_off(const CallRef &c, uint64_t node)
+{
+    auto it = cut_.find({c->device, node});
+    return (it != cut_.end() && it->second > now() && !quiet()) || (!quiet() && chance(post.call_loss_percent));
+}
+
+void Post::attempt(const CallRef &c)
+{
+    uint64_t id = leader(c) != 0 && chance(95) ? leader(c) : 1 + below(nodes.size());
+    uint64_t number = ++c->attempts;
+    c->open++;
+    c->silent_at = now() + post.silence_ms;
+    if (cut_off(c, id)) {
+        return; /* nobody will ever hear of this attempt, but who asks does not know */
+    }
+    later(1 + below(post.call_delay_ms + 1), [this, c, id, number] {
+        cluster::Node *n = nodes[id - 1].get();
+        Reply reply = [this, c, id, number](const Answer &a) {
+            struct node_id hint = {0};
+            cluster::Node *from = nodes[id - 1].get();
+            if (a.status == ERR_NOT_LEADER && from->alive()) {
+                hint = volume_leader(from->volume, shard_id{c->shard});
+            }
+            if (!cut_off(c, id)) {
+                later(1 + below(post.call_delay_ms + 1),
+                      [this, c, id, number, a, hint] { answered(c, number, id, a, hint.v); });
+            }
+        };
+        if (n->alive() && !kv_mem_crashed(n->kv)) {
+            serve(n, c, reply);
+        } else {
+            Answer closed;
+            closed.status = ERR_NOT_LEADER; /* connection refused: the node never had it */
+            reply(closed);
+        }
+    });
+}
+
+/* What no node has taken. */
+static bool not_taken(enum err e)
+{
+    return e == ERR_NOT_LEADER || e == ERR_FULL || e == ERR_OVERLOAD;
+}
+
+static bool try_again(enum err e)
+{
+    return not_taken(e) || e == ERR_UNAVAILABLE || e == ERR_CLOSED || e == ERR_TIMEOUT || e == ERR_IO;
+}
+
+void Post::answered(const CallRef &c, uint64_t number, uint64_t node, const Answer &a, uint64_t hint)
+{
+    if (c->finished) {
+        bool same =
+            a.status == OK && c->answer.status == OK && c->method <= METHOD_WRITE_MAX && c->method != METHOD_STORE;
+        EXPECT_TRUE(!same || a.meta == c->answer.meta)
+            << mail::method_name(c->method) << " was answered twice, in different ways";
+        return;
+    }
+    if (!try_again(a.status)) {
+        c->open -= a.status != OK;
+        if (a.status == OK) {
+            leader(c) = node;
+        }
+        Answer last = a;
+        last.sure = a.status == OK || c->open == 0;
+        finish(c, last);
+        return;
+    }
+    happened[std::string("attempt ") + err_name(a.status)]++;
+    c->open -= not_taken(a.status);
+    if (leader(c) == node || leader(c) == 0) {
+        leader(c) = hint != node ? hint : 0;
+    }
+    if (number == c->attempts) {
+        c->silent_at = now() + REFUSED_MS + below(100); /* watch_calls tries again */
+    }
+}
+
+void Post::finish(const CallRef &c, const Answer &a)
+{
+    c->finished = true;
+    c->answer = a;
+    counts.acks += a.status == OK;
+    counts.unknown += !a.sure;
+    happened[std::string(mail::method_name(c->method)) + " " + err_name(a.status) + (a.sure ? "" : " (unsure)")]++;
+    if (options.trace) {
+        printf("%llu call %llu %s account %llu: %s%s after %llu attempts\n", static_cast<unsigned long long>(now()),
+               static_cast<unsigned long long>(c->number), mail::method_name(c->method),
+               static_cast<unsigned long long>(c->account), err_name(a.status), a.sure ? "" : ", unsure",
+               static_cast<unsigned long long>(c->attempts));
+    }
+    if (c->done) {
+        auto done = std::move(c->done);
+        c->done = nullptr;
+        done(a, {c->begun, stamp()});
+    }
+}
+
+void Post::watch_calls()
+{
+    for (size_t i = 0; i < calls_.size();) {
+        CallRef c = calls_[i];
+        if (c->finished) {
+            calls_[i] = calls_.back();
+            calls_.pop_back();
+            continue;
+        }
+        if (now() >= c->deadline) {
+            Answer late;
+            late.sure = c->open == 0;
+            finish(c, late);
+        } else if (now() >= c->silent_at) {
+            if (leader(c) != 0 && chance(50)) {
+                leader(c) = 0;
+            }
+            attempt(c);
+        }
+        i++;
+    }
+}
+
+} // namespace post
