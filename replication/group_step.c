@@ -5,6 +5,7 @@
 #include "proto/base/bytes.h"
 #include "proto/base/log.h"
 #include "proto/base/mem.h"
+#include "proto/base/plant.h"
 #include "replication/copy.h"
 #include "replication/key.h"
 #include "replication/volume_run.h"
@@ -60,7 +61,8 @@ void group_send_late(struct volume *v, struct group *g)
 /* Only AppendEntries of a group without a new term or vote may leave before the commit. */
 static void dispatch(const struct step *s, const struct repl_message *m, struct slice bytes)
 {
-    if (m->type == REPL_MESSAGE_APPEND && !s->g->hard_state) {
+    bool early = planted(PLANT_EARLY_ACK) && m->type == REPL_MESSAGE_APPEND_RESULT;
+    if ((m->type == REPL_MESSAGE_APPEND && !s->g->hard_state) || early) {
         volume_send(s->v, m->to, false, bytes);
     } else {
         keep_late(s->g, m->to, bytes);
@@ -278,6 +280,13 @@ static enum err absorb(const struct step *s, const struct raft_driver_update *u,
     enum err e = u->append_first != 0 ? take_entries(s, u, from) : OK;
     for (size_t i = 0; e == OK && i < u->n_messages; i++) {
         send_message(s, &u->messages[i]);
+    }
+    if (planted(PLANT_EARLY_ACK) && e == OK && u->append_n > 0) {
+        struct raft_driver_update early;
+        e = raft_driver_persisted(s->g->raft, s->now_ms, u->append_first + u->append_n - 1, &early);
+        for (size_t i = 0; e == OK && i < early.n_messages; i++) {
+            send_message(s, &early.messages[i]);
+        }
     }
     return e;
 }
@@ -505,7 +514,7 @@ void group_step_committed(struct volume *v, struct group *g, uint64_t now_ms)
     const struct step s = {.v = v, .g = g, .now_ms = now_ms};
     struct source none = {0};
     struct raft_driver_update u;
-    bool appended = g->written > 0;
+    bool appended = g->written > 0 && !planted(PLANT_EARLY_ACK);
     enum err e = OK;
     if (copy_in_written(v, g, now_ms)) {
         volume_switched(v, g);

@@ -1,5 +1,7 @@
 #include "storage/mailbox/message.h"
 
+#include "proto/base/plant.h"
+
 static void change_key(struct key *k, const struct mailbox_work *w, uint64_t modseq, uint32_t uid)
 {
     key_mailbox(k, w->store, w->account, ACCOUNT_CHANGES, w->mailbox);
@@ -18,10 +20,26 @@ static void count_flags(struct mailbox_row *row, uint64_t flags, uint32_t sign)
     }
 }
 
+/* What a store (a node of the simulator) gave last in a mailbox, committed or not. */
+static uint32_t plant_uid(const struct mailbox_work *w)
+{
+    static struct counter {
+        const struct kv *kv;
+        uint64_t account;
+        uint32_t mailbox, next;
+    } counters[1024];
+    struct counter *c = &counters[((uintptr_t)w->store->t->kv / 64 + w->account.v * 31 + w->mailbox) % 1024];
+    if (c->kv != w->store->t->kv || c->account != w->account.v || c->mailbox != w->mailbox ||
+        c->next < w->row->uidnext || c->next > w->row->uidnext + 16) {
+        *c = (struct counter){w->store->t->kv, w->account.v, w->mailbox, w->row->uidnext};
+    }
+    return c->next++;
+}
+
 enum err message_add(struct mailbox_work *w, const struct message_row *row, const struct flagset *flags,
                      uint32_t *out_uid)
 {
-    uint32_t uid = w->row->uidnext;
+    uint32_t uid = planted(PLANT_UID_UNROLLED) ? plant_uid(w) : w->row->uidnext;
     struct message_row full = *row;
     ASSERT(uid != 0 && uid < UINT32_MAX);
     full.flags = flags->bits;
