@@ -134,7 +134,9 @@ void Post::expunged(Account *a, uint64_t box, const std::vector<uint32_t> &uids,
     if (r.status == OK) {
         auto res = unpack<Pb__OpExpungeResult>(r.meta);
         ledger.saw_modseq(a, s, res->modseq);
-        removed(a, box, uids, call, set_of(res->uids), all, s);
+        if (res->modseq != 0 || r.alone) {
+            removed(a, box, uids, call, set_of(res->uids), all, s);
+        }
     } else if (r.sure) {
         if (r.status == ERR_NOTFOUND) {
             ledger.saw_box_gone(a, s, box);
@@ -151,7 +153,8 @@ void Post::copied(Account *a, uint64_t box, const std::vector<uint32_t> &uids, u
         Fate &f = a->fates[b->rows.at(uid).marker];
         return move ? f.moves_unsure : f.copies_unsure;
     };
-    if (r.status != OK && !r.sure) {
+    bool nothing = r.status == OK && unpack<Pb__OpCopyResult>(r.meta)->source_uids.len == 0;
+    if ((r.status != OK && !r.sure) || (nothing && !r.alone)) {
         return;
     }
     for (uint32_t uid : uids) {

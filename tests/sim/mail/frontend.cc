@@ -87,11 +87,22 @@ static bool try_again(enum err e)
     return not_taken(e) || e == ERR_UNAVAILABLE || e == ERR_CLOSED || e == ERR_TIMEOUT || e == ERR_IO;
 }
 
+/* What changed nothing is not recorded, and done again when it comes again. */
+static bool is_recorded(const Call &c, const Answer &a)
+{
+    if (c.method == METHOD_EXPUNGE) {
+        return mail::unpack<Pb__OpExpungeResult>(a.meta)->modseq != 0;
+    }
+    if (c.method == METHOD_COPY || c.method == METHOD_MOVE) {
+        return mail::unpack<Pb__OpCopyResult>(a.meta)->source_uids.len > 0;
+    }
+    return c.method <= METHOD_WRITE_MAX && c.method != METHOD_STORE;
+}
+
 void Post::answered(const CallRef &c, uint64_t number, uint64_t node, const Answer &a, uint64_t hint)
 {
     if (c->finished) {
-        bool same =
-            a.status == OK && c->answer.status == OK && c->method <= METHOD_WRITE_MAX && c->method != METHOD_STORE;
+        bool same = a.status == OK && c->answer.status == OK && is_recorded(*c, a) && is_recorded(*c, c->answer);
         EXPECT_TRUE(!same || a.meta == c->answer.meta)
             << mail::method_name(c->method) << " was answered twice, in different ways";
         return;
@@ -103,6 +114,7 @@ void Post::answered(const CallRef &c, uint64_t number, uint64_t node, const Answ
         }
         Answer last = a;
         last.sure = a.status == OK || c->open == 0;
+        last.alone = a.status == OK && c->open == 1;
         finish(c, last);
         return;
     }

@@ -42,6 +42,9 @@ struct Answer {
     std::string attach;
     /* OK, or: it certainly has not happened and will not. */
     bool sure = false;
+    /* No other attempt is under way. What changed nothing is not recorded: another attempt may still change something.
+     */
+    bool alone = false;
 };
 
 /* One call of a frontend: the same id in all its attempts. */
