@@ -3,7 +3,8 @@
 # tests of some labels (quick full fuzz e2e cluster sim). Works in a fresh clone on a fresh Debian 12 or 13.
 #
 # Builds, all below build/: asan (gcc, address + undefined: all tests), tsan (the unit tests again: what has threads is there),
-# fuzz (clang libFuzzer: short runs) and release (what the crash rounds kill and the micro-benchmarks count). All tests then
+# fuzz (clang libFuzzer: short runs), dev (thousands of simulated minutes) and release (what the crash rounds kill and the
+# micro-benchmarks count). All tests then
 # run in one ctest, whose summary comes last. A test that cannot run exits 77 and counts as skipped; with CI=true it counts as failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -71,6 +72,7 @@ phase "install packages" ./deploy/scripts/install_deps.sh test
 if want full e2e; then phase "install npm clients" npm_clients; fi
 phase "build asan" build asan all
 if want full cluster; then phase "build release" build release pillarbox micro_count; fi
+if want full sim; then phase "build dev" build dev sim_mail; fi
 if want quick; then phase "build tsan" build tsan units; fi
 if want full fuzz; then phase "build fuzz" build fuzz fuzzers; fi
 
@@ -78,7 +80,8 @@ if want full fuzz; then phase "build fuzz" build fuzz fuzzers; fi
 threaded='^unit_(?!storage_apply|storage_search|storage_check|proto_message|replication)'
 # One list of tests over the builds: all of asan's, tsan's unit tests, fuzz's short runs.
 python3 tests/support/ctest_merge.py --out build/tests --labels "${labels[*]}" build/asan \
-  $(if want quick; then echo "build/tsan=quick:$threaded"; fi) $(if want full fuzz; then echo build/fuzz=fuzz; fi)
+  $(if want quick; then echo "build/tsan=quick:$threaded"; fi) $(if want full fuzz; then echo build/fuzz=fuzz; fi) \
+  $(if want full sim; then echo 'build/dev=sim:^sim_mail_many'; fi)
 
 echo
 echo "Time so far:"
