@@ -898,6 +898,7 @@ TEST_F(Peers, AReadKnowsTheVotersInForceCommittedOrNot)
 TEST_F(Peers, ReadersOnOtherThreadsSeeOneMoment)
 {
     std::atomic<bool> over{false};
+    std::atomic<uint64_t> looks{0};
     std::map<uint64_t, std::set<uint64_t>> seen; /* by configuration */
     size_t torn = 0;
     start();
@@ -912,8 +913,12 @@ TEST_F(Peers, ReadersOnOtherThreadsSeeOneMoment)
             auto there = seen.emplace(r.configuration, voters_of(r));
             torn += there.first->second != voters_of(r) || r.index < last.index || r.configuration < last.configuration;
             last = r;
+            looks++;
         }
     });
+    while (looks == 0) { /* on a busy machine the thread may come late */
+        std::this_thread::yield();
+    }
     for (int i = 0; i < 20; i++) {
         const enum raft_server_role role = i % 2 == 0 ? RAFT_ROLE_STANDBY : RAFT_ROLE_VOTER;
         change({{{1}, RAFT_ROLE_VOTER}, {{2}, RAFT_ROLE_VOTER}, {{3}, role}});
