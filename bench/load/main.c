@@ -23,10 +23,12 @@ static void print_result(const struct run *r)
     double seconds = (double)(r->end_us - r->measure_us) / 1e6;
     double ops = r->ops == 0 ? 1 : (double)r->ops;
     printf("{\"work\": \"%s\", \"server\": \"%s\", \"connections\": %llu, \"size\": %llu, \"ops\": %llu, "
-           "\"seconds\": %.3f, \"ops_per_s\": %.1f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, ",
+           "\"seconds\": %.3f, \"ops_per_s\": %.1f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, "
+           "\"longest_ms\": %.3f, \"gap_max_ms\": %.3f, ",
            r->o->work->name, r->o->server, (unsigned long long)r->o->connections, (unsigned long long)r->o->size,
            (unsigned long long)r->ops, seconds, (double)r->ops / seconds, hist_ms(&r->latency, 500),
-           hist_ms(&r->latency, 990), (double)r->latency.max_us / 1000);
+           hist_ms(&r->latency, 990), (double)r->latency.max_us / 1000, (double)r->longest_us / 1000,
+           (double)r->gap.max_us / 1000);
     if (server_stat_known(&r->stat)) {
         printf("\"server_cpu_us_per_op\": %.1f, \"pss_kib\": %llu, ", (double)r->cpu_us / ops,
                (unsigned long long)r->pss_kib);

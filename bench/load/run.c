@@ -87,10 +87,24 @@ static void enter_measure(struct run *r, uint64_t now_us)
     r->cpu_us = server_stat_cpu_us(&r->stat);
     r->own_cpu_us = own_cpu_us();
     r->measure_us = now_us;
+    gap_begin(&r->gap, now_us);
+}
+
+static void note_longest(struct run *r, uint64_t now_us)
+{
+    r->longest_us = r->latency.max_us;
+    for (uint64_t i = 0; i < r->o->connections; i++) {
+        const struct conn *c = &r->conns[i];
+        if (c->state == CONN_BUSY && now_us - c->op_start_us > r->longest_us) {
+            r->longest_us = now_us - c->op_start_us;
+        }
+    }
 }
 
 static void enter_done(struct run *r, uint64_t now_us)
 {
+    gap_end(&r->gap, now_us);
+    note_longest(r, now_us);
     if (r->o->delivered_port != 0) {
         delivered_wait(r->o, r->delivered_before + r->accepted);
         r->ops = r->accepted;
@@ -216,6 +230,7 @@ void run_op_done(struct run *r, struct conn *c, uint64_t now_us)
         r->ops++;
         r->op_bytes += c->op_bytes;
         hist_add(&r->latency, now_us - c->op_start_us);
+        gap_end(&r->gap, now_us);
     }
     if (ops_bounded(r) && r->accepted == r->o->ops) {
         enter_done(r, now_us);

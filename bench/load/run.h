@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "bench/load/conn.h"
+#include "bench/load/gap.h"
 #include "bench/load/hist.h"
 #include "bench/load/options.h"
 #include "bench/load/server_stat.h"
@@ -44,6 +45,8 @@ struct run {
     uint64_t delivered_before;
     uint64_t *sent_us; /* for each user: when the last message was sent; NULL without watchers */
     uint64_t notices;
+    struct gap gap;      /* between two completed operations, whichever connections they are of */
+    uint64_t longest_us; /* operation of one connection, one unanswered at the end by its age */
     struct hist latency;
     struct hist notice;
     char input[RUN_INPUT_BYTES];

@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "bench/load/gap.h"
 #include "bench/load/hist.h"
 #include "bench/load/mail.h"
 #include "bench/load/reply.h"
@@ -89,6 +90,18 @@ TEST(Hist, PercentilesAreWithinTwoPercent)
     EXPECT_NEAR(hist_ms(&h, 990), 99.0, 2.0);
     EXPECT_EQ(h.max_us, 100000U);
     EXPECT_LE(hist_ms(&h, 1000), 100.0);
+}
+
+TEST(Gap, TheLongestCountsAlsoWhenTheEndCutsIt)
+{
+    struct gap g;
+    gap_begin(&g, 1000);
+    gap_end(&g, 1300);
+    gap_end(&g, 1310);
+    gap_end(&g, 1500);
+    EXPECT_EQ(g.max_us, 300U);
+    gap_end(&g, 2100); /* nothing more came */
+    EXPECT_EQ(g.max_us, 600U);
 }
 
 TEST(ServerStat, ReadsBothKindsOfControlGroups)
