@@ -15,11 +15,12 @@ dev() { PILLARBOX_DEV_DIR=$data/$running PB_BIN=$bin PB_LOG_LEVEL=warn timeout 4
 cluster_up() {
   local name=$1
   shift
-  [ "$running" != "$name" ] || { settle 120; return; }
+  [ "$running" != "$name" ] || { settle 120; spread; return; }
   cluster_down
   running=$name
   dev start --nodes 3 --frontends 1 --insecure-auth --net "$net" --port-base "$port_base" "$@" >"$data/$name.start" 2>&1 ||
     fail "the cluster does not start: $(tail -n 3 "$data/$name.start")"
+  spread
 }
 cluster_down() {
   [ -n "$running" ] || return 0
@@ -45,6 +46,16 @@ settle() { # settle SECONDS
     [ $SECONDS -lt $end ] || fail "the cluster is not whole again after $1 s; see KEEP_DATA=1 and $data/$running/node-*/log"
     sleep 0.2
   done
+}
+
+# Leadership goes to its preferred nodes 10 s after they came up; a measurement should not see that.
+is_spread() {
+  dev status --json | grep -o '"leads":[0-9]*' |
+    awk -F: '{ all += $2; most = $2 > most ? $2 : most } END { exit !(most * NR <= all + 2 * NR) }'
+}
+spread() {
+  local end=$((SECONDS + 60))
+  until is_spread || [ $SECONDS -ge $end ]; do sleep 0.5; done
 }
 
 # --- loads ---

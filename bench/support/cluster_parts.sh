@@ -81,7 +81,7 @@ most_leads() { # the node that leads most
 
 failover_round() { # failover_round N: leaves the load's line in $data/round.json
   local victim leads
-  settle 120
+  normal
   read -r victim leads < <(most_leads)
   deliver --connections 16 --seconds 14 --seed $((100 + $1)) >"$data/round.json" 2>"$data/round.err" &
   loading=$!

@@ -9,7 +9,6 @@
 
 #define INFLIGHT_DEFAULT 4096
 #define TICK_MS 10
-#define IDLE_TICKS 100 /* ticks without a call before the timer thread sleeps until there is one */
 #define EXPIRE_BATCH 64
 
 /* --- completion --- */
@@ -98,28 +97,45 @@ static void outstanding_fail(struct rpc_client *c)
     } while (n > 0);
 }
 
-static void timer_wait(struct rpc_client *c, uint32_t *idle_ticks)
+/* When a call with this deadline is looked for: on a grid, so that many different deadlines are not as many looks. */
+static uint64_t look_ms(uint64_t deadline_ms)
 {
-    *idle_ticks = c->waiting > 0 ? 0 : *idle_ticks + 1;
-    if (*idle_ticks > IDLE_TICKS) {
-        c->timer_asleep = true;
-        while (c->timer_asleep && !c->closing) {
-            (void)pthread_cond_wait(&c->wake, &c->mutex);
+    return deadline_ms - deadline_ms % TICK_MS + TICK_MS;
+}
+
+/* With the mutex held. */
+static uint64_t next_look_ms(const struct rpc_client *c)
+{
+    uint64_t next = UINT64_MAX;
+    for (uint32_t i = 0; i < c->n_slots && c->waiting > 0; i++) {
+        const struct client_slot *s = c->slots[i];
+        if (s->call != NULL && look_ms(s->deadline_ms) < next) {
+            next = look_ms(s->deadline_ms);
         }
-        *idle_ticks = 0;
-        return;
     }
-    (void)pthread_mutex_unlock(&c->mutex);
-    struct timespec ts = {0, TICK_MS * 1000000L};
-    (void)nanosleep(&ts, NULL);
-    (void)pthread_mutex_lock(&c->mutex);
+    return next;
+}
+
+/* Until a call may have expired. slot_assign brings it forward for a call with an earlier deadline. */
+static void timer_wait(struct rpc_client *c)
+{
+    c->look_at_ms = next_look_ms(c);
+    for (uint64_t now = clock_mono_ms(clock_system()); !c->closing && now < c->look_at_ms;
+         now = clock_mono_ms(clock_system())) {
+        if (c->look_at_ms == UINT64_MAX) {
+            (void)pthread_cond_wait(&c->wake, &c->mutex);
+            continue;
+        }
+        uint64_t at_us = clock_perf_us() + (c->look_at_ms - now) * 1000;
+        struct timespec ts = {.tv_sec = (time_t)(at_us / 1000000), .tv_nsec = (long)(at_us % 1000000) * 1000};
+        (void)pthread_cond_clockwait(&c->wake, &c->mutex, CLOCK_MONOTONIC, &ts);
+    }
 }
 
 static void *timer_main(void *arg)
 {
     struct rpc_client *c = arg;
     struct rpc_call *expired[EXPIRE_BATCH];
-    uint32_t idle_ticks = 0;
     (void)pthread_mutex_lock(&c->mutex);
     while (!c->closing) {
         uint32_t n = c->waiting == 0 ? 0 : expired_collect(c, clock_mono_ms(clock_system()), expired);
@@ -129,7 +145,7 @@ static void *timer_main(void *arg)
             (void)pthread_mutex_lock(&c->mutex);
         }
         if (n < EXPIRE_BATCH) {
-            timer_wait(c, &idle_ticks);
+            timer_wait(c);
         }
     }
     (void)pthread_mutex_unlock(&c->mutex);
@@ -194,8 +210,8 @@ static enum err slot_assign(struct rpc_client *c, struct rpc_call *call, struct 
         *out_tag = (uint64_t)s->generation << 32 | s->index;
         c->waiting++;
         c->unreplied += c->port != NULL ? 1 : 0;
-        if (c->timer_asleep) {
-            c->timer_asleep = false;
+        if (look_ms(s->deadline_ms) < c->look_at_ms) {
+            c->look_at_ms = look_ms(s->deadline_ms);
             (void)pthread_cond_signal(&c->wake);
         }
     }

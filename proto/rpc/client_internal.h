@@ -39,8 +39,8 @@ struct rpc_client {
     uint32_t finishing; /* inproc: replies whose done may be running */
     bool closing;
     bool closed; /* the last reply frees the client */
-    bool timer_asleep;
     pthread_t timer;
+    uint64_t look_at_ms; /* when the timer thread looks at the deadlines next; UINT64_MAX: when there is one */
 };
 
 /* With the mutex held. */

@@ -146,6 +146,50 @@ TEST_P(Transport, ASlowServerGivesATimeoutAndItsLateReplyHurtsNobody)
     rpc_client_close(c);
 }
 
+TEST_P(Transport, ACallWithAnEarlierDeadlineThanAllOthersEndsInTime)
+{
+    Server srv;
+    srv.handler = [&](struct rpc_request *r) { srv.hold(r); };
+    std::string url = fresh_url(GetParam());
+    ASSERT_EQ(OK, srv.open(url));
+    struct rpc_client *c = client_open(url);
+    ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
+    Flock flock(1);
+    ASSERT_EQ(OK, flock.send(c, 0, "long", 60000));
+    for (uint32_t timeout_ms : {400u, 200u, 100u}) {
+        struct rpc_call call = call_make("short", "", timeout_ms);
+        uint64_t before = clock_mono_ms(clock_system());
+        EXPECT_EQ(ERR_TIMEOUT, rpc_client_call(c, &call));
+        uint64_t took = clock_mono_ms(clock_system()) - before;
+        EXPECT_GE(took, timeout_ms - 10);
+        EXPECT_LT(took, timeout_ms + 3000);
+    }
+    EXPECT_EQ(0, flock.done);
+    rpc_client_close(c);
+    EXPECT_EQ(1, flock.done);
+}
+
+/* A frontend has such a client for each node: ten idle ones must not be a load. */
+TEST(Rpc, AWaitingCallDoesNotKeepTheProcessAwake)
+{
+    Server srv;
+    srv.handler = [&](struct rpc_request *r) { srv.hold(r); };
+    std::string url = fresh_url("tcp");
+    ASSERT_EQ(OK, srv.open(url));
+    struct rpc_client *c = client_open(url);
+    ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
+    Flock flock(1);
+    ASSERT_EQ(OK, flock.send(c, 0, "long", 60000));
+    ASSERT_TRUE(eventually([&] { return srv.held_count() == 1; }));
+    struct rusage before;
+    struct rusage after;
+    ASSERT_EQ(0, getrusage(RUSAGE_SELF, &before));
+    std::this_thread::sleep_for(1000ms);
+    ASSERT_EQ(0, getrusage(RUSAGE_SELF, &after));
+    EXPECT_LT(after.ru_nvcsw - before.ru_nvcsw, 30);
+    rpc_client_close(c);
+}
+
 TEST(Rpc, ACutLinkFailsWhatIsOutstandingAndNothingIsSentAgain)
 {
     int port = free_port();
