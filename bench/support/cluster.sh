@@ -9,7 +9,7 @@ imap=$((port_base + 143))
 bars=()
 missed=0
 
-dev() { PILLARBOX_DEV_DIR=$data/$running PB_BIN=$bin PB_LOG_LEVEL=warn timeout 400 "$dev" "$@"; }
+dev() { PILLARBOX_DEV_DIR=$data/$running PB_BIN=$bin PB_LOG_LEVEL=warn timeout --foreground 400 "$dev" "$@"; }
 
 # cluster_up NAME ARGUMENT...: one cluster at a time; the last one stays when it has this name.
 cluster_up() {
