@@ -117,10 +117,27 @@ enum err raft_driver_step(struct raft_driver *d, struct raft_event *event, struc
 
 /* --- events --- */
 
+/* A leader's timeout is a look at who has answered since the last look, and whoever has not gets new entries with
+ * heartbeats only until one was written. The looks follow the heartbeats, which a follower that is down has at other
+ * times than one that is up, so that the next look may come before this one's answers. Hence two heartbeats back. */
+static void look_further_back(struct raft_driver *d, uint64_t now_ms)
+{
+    uint64_t back_ms = 2 * (uint64_t)d->raft.heartbeat_timeout;
+    back_ms = back_ms < d->raft.election_timeout / 2 ? back_ms : d->raft.election_timeout / 2;
+    if (d->raft.state == RAFT_LEADER && d->raft.election_timer_start == now_ms && back_ms < now_ms) {
+        d->raft.election_timer_start -= back_ms;
+    }
+}
+
 enum err raft_driver_timeout(struct raft_driver *d, uint64_t now_ms, struct raft_driver_update *out)
 {
     struct raft_event event = {.type = RAFT_TIMEOUT, .time = now_ms};
-    return raft_driver_step(d, &event, out);
+    bool led = d->raft.state == RAFT_LEADER;
+    enum err e = raft_driver_step(d, &event, out);
+    if (e == OK && led) {
+        look_further_back(d, now_ms);
+    }
+    return e;
 }
 
 enum err raft_driver_submit(struct raft_driver *d, uint64_t now_ms, size_t n, struct raft_driver_update *out)

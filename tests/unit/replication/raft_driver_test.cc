@@ -432,6 +432,27 @@ TEST_F(Group, ThreeElectOneAndCommitWhatItIsGiven)
     }
 }
 
+/* Each first write of a group waited for the next heartbeat, 300 ms, while one of three servers was down. */
+TEST_F(Group, WithOneServerDownNewEntriesGoToTheOtherAtOnce)
+{
+    start_three();
+    run(8000);
+    Server *l = leader();
+    isolated = l->id % 3 + 1;
+    run(3000);
+    ASSERT_EQ(leader(), l);
+    for (int i = 0; i < 20; i++) {
+        submit(l, 1);
+        size_t told = 0;
+        for (const Letter &x : wire) {
+            told += x.m.to.v != isolated && !x.entries.empty();
+        }
+        EXPECT_EQ(told, 1u) << "write " << i;
+        run(50 * static_cast<uint64_t>(i + 1)); /* heartbeats to the two at other times */
+        EXPECT_EQ(raft_driver_commit_index(l->d), l->log.size()) << "write " << i;
+    }
+}
+
 TEST_F(Group, WhatADeposedLeaderHadAloneIsReplaced)
 {
     start_three();
