@@ -47,8 +47,8 @@ struct volume_config {
     /* The same for groups of one server, whose log serves nobody else (0: as above). */
     uint64_t sole_entries_max;
     uint64_t sole_bytes_max;
-    unsigned election_ms;  /* 0: 2,000; the timeouts lie between it and its double */
-    unsigned heartbeat_ms; /* 0: 300 */
+    unsigned election_ms;  /* 0: 1,000; the timeouts lie between it and its double */
+    unsigned heartbeat_ms; /* 0: 200 */
     /* Sends one message to a node: copied or dropped, never waited for; in order, bulk ones apart from the others. On
      * the volume's thread. NULL: groups of one server only. */
     void (*send)(void *ctx, struct node_id to, bool bulk, struct slice message);
