@@ -11,7 +11,7 @@
 #include "proto/base/rng.h"
 
 #define RETRY_FIRST_MS UINT64_C(10)
-#define RETRY_MAX_MS 500
+#define RETRY_MAX_MS 200
 #define TIMEOUT_DEFAULT_MS 30000
 #define INFLIGHT_DEFAULT 4096
 #define LOST_CHECK_MS 250
