@@ -474,7 +474,9 @@ enum err group_step_change(struct volume *v, struct group *g, struct slice confi
     const struct step s = {.v = v, .g = g, .now_ms = now_ms};
     struct source from = {.change = configuration};
     struct raft_driver_update u;
-    enum err e = raft_driver_change(g->raft, now_ms, configuration, &u);
+    bool too_early = raft_driver_wants_barrier(g->raft);
+    enum err e =
+        too_early ? raft_driver_barrier(g->raft, now_ms, &u) : raft_driver_change(g->raft, now_ms, configuration, &u);
     if (e == ERR_NOT_LEADER || e == ERR_LOCKED) {
         return e;
     }
@@ -482,7 +484,7 @@ enum err group_step_change(struct volume *v, struct group *g, struct slice confi
         e = absorb(&s, &u, &from);
     }
     settle(&s, e);
-    return e;
+    return e == OK && too_early ? ERR_LOCKED : e;
 }
 
 enum err group_step_transfer(struct volume *v, struct group *g, struct node_id to, uint64_t now_ms)

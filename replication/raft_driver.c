@@ -140,6 +140,14 @@ static enum err start_step(struct raft_driver *d, const struct raft_start *s, st
     return e;
 }
 
+static void look_at_ranges(struct raft_driver *d, const struct raft_start *s)
+{
+    if (s->n_ranges > 0 && s->ranges[s->n_ranges - 1].term == s->term && s->log_last >= s->log_first) {
+        d->own_term = s->term;
+        d->own_first = s->ranges[s->n_ranges - 1].first;
+    }
+}
+
 enum err raft_driver_start(struct raft_driver *d, const struct raft_start *s, struct raft_driver_update *out)
 {
     struct raft_snapshot_metadata metadata = {.index = s->snapshot_index, .term = s->snapshot_term};
@@ -152,6 +160,7 @@ enum err raft_driver_start(struct raft_driver *d, const struct raft_start *s, st
         }
         metadata.configuration_index = s->configuration_index;
     }
+    look_at_ranges(d, s);
     enum err e = start_step(d, s, &metadata, out);
     return e == OK ? settle_configuration(d, s) : e;
 }

@@ -78,7 +78,7 @@ struct raft_driver_update {
     bool hard_state;       /* term or vote changed: raft_driver_term, raft_driver_vote */
     uint64_t append_first; /* != 0: entries from here on are new and replace whatever the log had from here on */
     size_t append_n;
-    bool barrier;  /* the new entry is a barrier that the library made by itself */
+    bool barrier;  /* the new entry is a barrier */
     bool snapshot; /* the received SNAPSHOT is wanted */
     /* Valid until the next call. shard and from are the caller's to fill; an APPEND names its entries by index + 1 and
      * n_entries, their bytes are the caller's to find. */
@@ -104,7 +104,13 @@ MUST_CHECK enum err raft_driver_timeout(struct raft_driver *d, uint64_t now_ms, 
  * transferred. */
 MUST_CHECK enum err raft_driver_submit(struct raft_driver *d, uint64_t now_ms, size_t n,
                                        struct raft_driver_update *out);
-/* One configuration entry. ERR_LOCKED: another change is under way. */
+/* One barrier. ERR_NOT_LEADER as above. */
+MUST_CHECK enum err raft_driver_barrier(struct raft_driver *d, uint64_t now_ms, struct raft_driver_update *out);
+/* Leads with no entry of its own term, which a change waits for. */
+bool raft_driver_wants_barrier(struct raft_driver *d);
+/* One configuration entry. ERR_LOCKED: another change is under way, or no entry of this leader's term is committed: an
+ * earlier leader's change may be about to be, and of two changes that do not know of each other each may have a
+ * majority of its own. */
 MUST_CHECK enum err raft_driver_change(struct raft_driver *d, uint64_t now_ms, struct slice configuration,
                                        struct raft_driver_update *out);
 /* Entries up to index (above earlier reports, at most the last) are durable. */

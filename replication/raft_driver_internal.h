@@ -17,8 +17,10 @@
 struct raft_driver {
     struct raft raft;
     uint64_t node;
-    uint64_t serves_from;          /* commit index from which a leader serves */
-    bool led;                      /* at the last look */
+    uint64_t serves_from; /* commit index from which a leader serves */
+    bool led;             /* at the last look */
+    uint64_t own_term;    /* own_first is the log's first entry of this term; 0 = of none that is known */
+    uint64_t own_first;
     uint64_t heard_ms;             /* from a leader */
     struct repl_message *messages; /* of the last step */
     size_t messages_capacity;

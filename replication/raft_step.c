@@ -88,6 +88,15 @@ static void look_at_leadership(struct raft_driver *d)
     d->led = leads;
 }
 
+/* What a leader appends is of its term. */
+static void look_at_term(struct raft_driver *d, const struct raft_driver_update *out)
+{
+    if (raft_state(&d->raft) == RAFT_LEADER && out->append_first != 0 && d->own_term != d->raft.current_term) {
+        d->own_term = d->raft.current_term;
+        d->own_first = out->append_first;
+    }
+}
+
 enum err raft_driver_step(struct raft_driver *d, struct raft_event *event, struct raft_driver_update *out)
 {
     struct raft_update u;
@@ -112,6 +121,7 @@ enum err raft_driver_step(struct raft_driver *d, struct raft_event *event, struc
         raft_configuration_close(&u.snapshot.metadata.configuration);
     }
     look_at_leadership(d);
+    look_at_term(d, out);
     return (u.flags & (RAFT_UPDATE_MESSAGES)) != 0 ? take_messages(d, &u, out) : OK;
 }
 
@@ -154,9 +164,34 @@ enum err raft_driver_submit(struct raft_driver *d, uint64_t now_ms, size_t n, st
     return raft_driver_step(d, &event, out);
 }
 
+enum err raft_driver_barrier(struct raft_driver *d, uint64_t now_ms, struct raft_driver_update *out)
+{
+    struct raft_entry entry = {.term = d->raft.current_term, .type = RAFT_BARRIER, .batch = raft_no_bytes};
+    struct raft_event event = {.type = RAFT_SUBMIT, .time = now_ms};
+    event.submit.entries = &entry;
+    event.submit.n = 1;
+    enum err e = raft_driver_step(d, &event, out);
+    out->barrier = e == OK;
+    return e;
+}
+
+bool raft_driver_wants_barrier(struct raft_driver *d)
+{
+    return raft_driver_leads(d) && d->own_term != d->raft.current_term;
+}
+
+static bool own_term_is_committed(const struct raft_driver *d)
+{
+    return d->own_term == d->raft.current_term && d->own_first <= raft_commit_index(&d->raft);
+}
+
+/* The library does not look whether an entry of its term is committed. */
 enum err raft_driver_change(struct raft_driver *d, uint64_t now_ms, struct slice configuration,
                             struct raft_driver_update *out)
 {
+    if (raft_driver_leads(d) && !own_term_is_committed(d)) {
+        return ERR_LOCKED;
+    }
     struct raft_entry entry = {.term = d->raft.current_term, .type = RAFT_CHANGE, .batch = raft_no_bytes};
     struct raft_event event = {.type = RAFT_SUBMIT, .time = now_ms};
     entry.buf.base = (void *)(uintptr_t)configuration.p;

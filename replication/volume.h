@@ -125,7 +125,8 @@ uint64_t volume_turn(struct volume *v, struct proposal *list, struct repl_receiv
 /* Starts to hand the shard's leadership to a voter (0: the one that is furthest). ERR_NOT_LEADER, ERR_NOTFOUND. */
 MUST_CHECK enum err volume_transfer(struct volume *v, struct shard_id shard, struct node_id to);
 /* Proposes another configuration, which differs from the one in force by one server or one role. It is in force when
- * volume_status says so. ERR_NOT_LEADER, ERR_LOCKED (another change is under way), ERR_INVAL. */
+ * volume_status says so. ERR_NOT_LEADER, ERR_INVAL, ERR_LOCKED: another change is under way, or nothing of this
+ * leader's term is committed yet, which this call sees to: try again. */
 MUST_CHECK enum err volume_change(struct volume *v, struct shard_id shard, const struct raft_server_info *servers,
                                   size_t n);
 struct volume_status {

@@ -520,6 +520,8 @@ TEST_F(Group, OneChangeAtATime)
     start_three();
     run(8000);
     Server *l = leader();
+    submit(l, 1);
+    run(500);
     const Servers two = {{{l->id}, RAFT_ROLE_VOTER}, {{l->id % 3 + 1}, RAFT_ROLE_VOTER}};
     const std::string conf = configuration_of(two);
     const struct slice bytes = slice_make(conf.data(), conf.size());
@@ -533,6 +535,29 @@ TEST_F(Group, OneChangeAtATime)
     EXPECT_FALSE(raft_driver_changing(l->d));
     struct raft_server_info in_force[RAFT_SERVERS_MAX];
     EXPECT_EQ(raft_driver_servers(l->d, in_force), 2u);
+}
+
+TEST_F(Group, NoChangeBeforeAnEntryOfTheLeadersTermIsCommitted)
+{
+    struct raft_driver_update u;
+    start_three();
+    run(8000);
+    Server *l = leader();
+    const std::string conf = configuration_of({{{l->id}, RAFT_ROLE_VOTER}, {{l->id % 3 + 1}, RAFT_ROLE_VOTER}});
+    const struct slice bytes = slice_make(conf.data(), conf.size());
+    uint64_t last = l->log.size();
+    EXPECT_TRUE(raft_driver_wants_barrier(l->d));
+    EXPECT_EQ(raft_driver_change(l->d, now, bytes, &u), ERR_LOCKED);
+    EXPECT_EQ(raft_driver_last_index(l->d), last);
+    ASSERT_EQ(raft_driver_barrier(l->d, now, &u), OK);
+    EXPECT_EQ(u.append_first, last + 1);
+    EXPECT_TRUE(u.barrier);
+    take(l, u, {}, last + 1);
+    EXPECT_FALSE(raft_driver_wants_barrier(l->d));
+    EXPECT_EQ(raft_driver_change(l->d, now, bytes, &u), ERR_LOCKED) << "it is not committed yet";
+    run(500);
+    EXPECT_EQ(raft_driver_commit_index(l->d), last + 1);
+    EXPECT_EQ(raft_driver_change(l->d, now, bytes, &u), OK);
 }
 
 /* One voter before, two now, and only the first knows: it needs the vote of the second, which does not count it yet. */
