@@ -49,6 +49,8 @@ void copy_in_drop(struct group *g);
 
 void copy_out_pulled(struct volume *v, struct group *g, const struct repl_message *m, uint64_t now_ms);
 void copy_out_tick(struct group *g, uint64_t now_ms);
+/* The first entry of the log, not before `first`, that the receiver of a copy will need after it. UINT64_MAX: none. */
+uint64_t copy_out_wants(const struct group *g, uint64_t first);
 void copy_out_drop(struct group *g);
 /* The group's transaction: `inner`, watched when a copy is under way. */
 struct kv_txn *copy_out_watch(struct group *g, struct kv_spy *spy, struct kv_txn *inner);

@@ -50,6 +50,7 @@ struct copy_out {
     struct list dirty_list;
     size_t n_dirty;
     bool overflow;
+    uint64_t index; /* that the state will be at; 0 = not known before the last batch */
     uint64_t heard_ms;
     struct buf rows; /* being built */
 };
@@ -276,6 +277,7 @@ static bool build(const struct group *g, struct copy_out *c, struct kv_txn *t, s
     *out = b->walk ? walk(g, c, t) : patch(g, c, b, t);
     if (*out == OK && ends && list_empty(&c->dirty_list)) {
         *out = last_fields(g, t, m);
+        c->index = m->index;
     }
     m->sequence = c->next;
     m->rows = buf_slice(&c->rows);
@@ -422,10 +424,22 @@ void copy_out_tick(struct group *g, uint64_t now_ms)
 {
     LIST_FOREACH_SAFE (it, &g->copies) {
         struct copy_out *c = LIST_ENTRY(it, struct copy_out, list);
-        if (now_ms > c->heard_ms + SILENCE_MS || c->overflow) {
+        bool arrived = c->index != 0 && raft_driver_match(g->raft, c->to) >= c->index;
+        if (arrived || now_ms > c->heard_ms + SILENCE_MS || c->overflow) {
             copy_free(c);
         }
     }
+}
+
+uint64_t copy_out_wants(const struct group *g, uint64_t first)
+{
+    uint64_t wanted = UINT64_MAX;
+    LIST_FOREACH (it, &g->copies) {
+        const struct copy_out *c = LIST_ENTRY(it, const struct copy_out, list);
+        uint64_t next = c->index + 1;
+        wanted = c->index != 0 && next >= first && next < wanted ? next : wanted;
+    }
+    return wanted;
 }
 
 void copy_out_drop(struct group *g)

@@ -247,8 +247,12 @@ static inline bool group_wants_upkeep(const struct group *g)
 }
 /* One step of trimming and purging in the transaction, within *rows_left. Followed by group_committed or group_aborted.
  */
-MUST_CHECK enum err group_upkeep(struct group *g, struct kv_txn *t, uint64_t wall_ms, size_t *rows_left,
-                                 bool *out_changed);
+MUST_CHECK enum err group_upkeep(struct group *g, struct kv_txn *t, uint64_t now_ms, uint64_t wall_ms,
+                                 size_t *rows_left, bool *out_changed);
+/* Whether the log's head is to go (group_retain.c), and a step of that; sets g->trim_due. */
+void group_check_trim(struct group *g, uint64_t now_ms);
+MUST_CHECK enum err group_trim(struct group *g, struct kv_txn *t, uint64_t now_ms, size_t *rows_left,
+                               bool *out_changed);
 /* Starts a walk over dead bodies whose time has come. */
 void group_check_due(struct group *g, uint64_t wall_ms);
 

@@ -198,25 +198,6 @@ enum err group_write(struct group *g, struct kv_txn *t, struct group_slot *slots
     return g->appended > 0 ? log_meta_put(t, g->replica, &g->next) : OK;
 }
 
-static uint64_t entries_max(const struct group *g)
-{
-    return group_is_alone(g) ? g->limits.sole_entries_max : g->limits.log_entries_max;
-}
-
-static uint64_t bytes_max(const struct group *g)
-{
-    return group_is_alone(g) ? g->limits.sole_bytes_max : g->limits.log_bytes_max;
-}
-
-static void check_trim(struct group *g)
-{
-    uint64_t entries = g->meta.log_last - g->meta.log_first + 1;
-    uint64_t max = entries_max(g);
-    bool idle = g->meta.applied <= g->meta.log_first; /* nothing that could go */
-    g->trim_due = !idle && (entries > max + max / 4 || (g->meta.log_bytes > bytes_max(g) && entries > 1) ||
-                            (g->trim_due && entries > max));
-}
-
 static void tell_compacted(struct group *g, uint64_t now_ms)
 {
     if (g->next.snapshot_index > g->meta.snapshot_index) {
@@ -270,7 +251,7 @@ void group_committed(struct group *g, uint64_t now_ms, uint64_t wall_ms)
     g->appended = 0;
     g->taken = 0;
     g->applied_now = 0;
-    check_trim(g);
+    group_check_trim(g, now_ms);
     schedule_purge(g, trimmed, wall_ms);
     g->kills = false;
     group_publish(g);
@@ -298,47 +279,14 @@ void group_aborted(struct group *g)
 
 /* --- upkeep --- */
 
-/* The last entry stays, and what is not applied; a change of the configuration that this transaction applies stays
- * until raft has heard of it. */
-static uint64_t trim_target(const struct group *g)
-{
-    uint64_t entries = g->next.log_last - g->next.log_first + 1;
-    uint64_t applied = g->change_index != 0 ? g->meta.applied : g->next.applied;
-    uint64_t most = applied < g->next.log_last ? applied : g->next.log_last - 1;
-    uint64_t target = 0;
-    if (entries > entries_max(g)) {
-        target = g->next.log_last - entries_max(g);
-    } else if (g->next.log_bytes > bytes_max(g)) {
-        target = g->next.log_first; /* entry by entry: the sizes are in the rows */
-    }
-    return target < most ? target : most;
-}
-
-static enum err trim(struct group *g, struct kv_txn *t, size_t *rows_left, bool *changed)
-{
-    size_t rows = 0;
-    while (*rows_left > 0) {
-        uint64_t target = trim_target(g);
-        if (target < g->next.log_first) {
-            break;
-        }
-        enum err e = log_trim(t, g->replica, &g->next, target, *rows_left, &rows);
-        if (e != OK) {
-            return e;
-        }
-        *rows_left -= rows < *rows_left ? rows : *rows_left;
-        *changed = true;
-    }
-    return OK;
-}
-
-enum err group_upkeep(struct group *g, struct kv_txn *t, uint64_t wall_ms, size_t *rows_left, bool *out_changed)
+enum err group_upkeep(struct group *g, struct kv_txn *t, uint64_t now_ms, uint64_t wall_ms, size_t *rows_left,
+                      bool *out_changed)
 {
     bool trimmed = false;
     size_t deleted = 0;
     enum err e = OK;
     if (group_may_trim(g)) {
-        e = trim(g, t, rows_left, &trimmed);
+        e = group_trim(g, t, now_ms, rows_left, &trimmed);
         if (e == OK && trimmed) {
             e = log_meta_put(t, g->replica, &g->next);
         }

@@ -183,6 +183,29 @@ uint64_t raft_driver_match(const struct raft_driver *d, struct node_id server)
     return raft_match_index(&d->raft, server.v, &index) == 0 ? index : 0;
 }
 
+static uint64_t answered_ms(const struct raft_driver *d, uint64_t server)
+{
+    for (size_t i = 0; i < RAFT_SERVERS_MAX; i++) {
+        if (d->answers[i].from == server) {
+            return d->answers[i].at_ms;
+        }
+    }
+    return 0;
+}
+
+uint64_t raft_driver_wanted(const struct raft_driver *d, uint64_t since_ms, uint64_t first)
+{
+    uint64_t wanted = UINT64_MAX;
+    for (unsigned i = 0; d->raft.state == RAFT_LEADER && i < d->raft.configuration.n; i++) {
+        struct node_id server = {d->raft.configuration.servers[i].id};
+        uint64_t next = raft_driver_match(d, server) + 1;
+        if (server.v != d->node && answered_ms(d, server.v) > since_ms && next >= first && next < wanted) {
+            wanted = next;
+        }
+    }
+    return wanted;
+}
+
 size_t raft_driver_servers(const struct raft_driver *d, struct raft_server_info out[RAFT_SERVERS_MAX])
 {
     const struct raft_configuration *c = &d->raft.configuration;

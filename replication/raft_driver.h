@@ -127,6 +127,10 @@ void raft_driver_inflight_max(struct raft_driver *d, unsigned entries);
 /* How far a server is known to hold the leader's log. 0: unknown, or this one does not lead. */
 uint64_t raft_driver_match(const struct raft_driver *d, struct node_id server);
 
+/* The first entry that a server which has answered since since_ms is not known to hold, of those that need none
+ * before `first`. UINT64_MAX: no such server, or this one does not lead. */
+uint64_t raft_driver_wanted(const struct raft_driver *d, uint64_t since_ms, uint64_t first);
+
 /* The library's numbers. */
 enum raft_server_role { RAFT_ROLE_STANDBY = 0, RAFT_ROLE_VOTER = 1, RAFT_ROLE_SPARE = 2 };
 struct raft_server_info {

@@ -21,6 +21,10 @@ struct raft_driver {
     bool led;             /* at the last look */
     uint64_t own_term;    /* own_first is the log's first entry of this term; 0 = of none that is known */
     uint64_t own_first;
+    struct raft_answer {
+        uint64_t from;
+        uint64_t at_ms;
+    } answers[RAFT_SERVERS_MAX];   /* last ones to this leader, in no order */
     uint64_t heard_ms;             /* from a leader */
     struct repl_message *messages; /* of the last step */
     size_t messages_capacity;

@@ -145,6 +145,20 @@ static void clear_unset(struct raft_driver *d, const struct repl_message *m, con
     }
 }
 
+/* In the place of the oldest one. */
+static void note_answer(struct raft_driver *d, const struct repl_message *m, uint64_t now_ms)
+{
+    struct raft_answer *place = &d->answers[0];
+    if (m->type != REPL_MESSAGE_APPEND_RESULT || m->term != d->raft.current_term) {
+        return;
+    }
+    for (size_t i = 0; i < RAFT_SERVERS_MAX && place->from != m->from.v; i++) {
+        struct raft_answer *a = &d->answers[i];
+        place = a->from == m->from.v || a->at_ms < place->at_ms ? a : place;
+    }
+    *place = (struct raft_answer){m->from.v, now_ms};
+}
+
 enum err raft_driver_receive(struct raft_driver *d, uint64_t now_ms, const struct repl_message *m,
                              const struct repl_entry *entries, struct raft_driver_update *out)
 {
@@ -162,6 +176,7 @@ enum err raft_driver_receive(struct raft_driver *d, uint64_t now_ms, const struc
     if (e != OK) {
         return e;
     }
+    note_answer(d, m, now_ms);
     bool installing = d->raft.snapshot.installing;
     raft_address_put(address, m->from.v);
     message.server_id = m->from.v;

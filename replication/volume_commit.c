@@ -101,7 +101,7 @@ static enum err write_upkeep(struct volume *v, struct kv_txn *t, struct turn *tu
             list_push_back(&v->batch, &g->batch);
         }
         struct kv_spy spy;
-        enum err e = group_upkeep(g, copy_out_watch(g, &spy, t), turn->wall_ms, &rows_left, &changed);
+        enum err e = group_upkeep(g, copy_out_watch(g, &spy, t), turn->now_ms, turn->wall_ms, &rows_left, &changed);
         if (e != OK) {
             turn->bad = g;
             return e;

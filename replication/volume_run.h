@@ -56,6 +56,8 @@ struct group *volume_group(struct volume *v, struct shard_id shard);
 MUST_CHECK enum err volume_row_put(struct volume *v, struct kv_txn *t);
 /* Puts a running group with something for a transaction among those that a turn serves. */
 void volume_activate(struct volume *v, struct group *g);
+/* Puts it among those whose log or dead bodies are to be cut, if they are. */
+void volume_upkeep(struct volume *v, struct group *g);
 void volume_answer(struct proposal *p, enum err status);
 /* The group falls back to what is on the disk, and starts from there in the next turn. */
 void volume_reload(struct volume *v, struct group *g);

@@ -32,6 +32,13 @@ void volume_activate(struct volume *v, struct group *g)
     }
 }
 
+void volume_upkeep(struct volume *v, struct group *g)
+{
+    if (group_wants_upkeep(g) && list_empty(&g->upkeep)) {
+        list_push_back(&v->upkeep, &g->upkeep);
+    }
+}
+
 static void take_inbox(struct volume *v, struct proposal *list)
 {
     while (list != NULL) {
@@ -96,6 +103,15 @@ static void submit_all(struct volume *v, uint64_t now_ms)
     }
 }
 
+/* Who waited for the log's head may have it now, or may be gone. */
+static void look_at_log(struct volume *v, struct group *g, uint64_t now_ms)
+{
+    if (g->state == GROUP_RUNNING) {
+        group_check_trim(g, now_ms);
+        volume_upkeep(v, g);
+    }
+}
+
 static void look_at_timers(struct volume *v, uint64_t now_ms)
 {
     if (now_ms < v->grid_ms) {
@@ -106,6 +122,7 @@ static void look_at_timers(struct volume *v, uint64_t now_ms)
         struct group *g = v->groups[i];
         if (g->state == GROUP_RUNNING && !group_is_alone(g)) {
             group_step_timeout(v, g, now_ms);
+            look_at_log(v, g, now_ms);
             v->grid_ms = now_ms - now_ms % VOLUME_GRID_MS + VOLUME_GRID_MS;
         }
     }
@@ -161,9 +178,7 @@ static void scan_due(struct volume *v, const struct turn *turn)
         struct group *g = v->groups[i];
         group_check_due(g, turn->wall_ms);
         v->purge_at_ms = g->purge_at_ms < v->purge_at_ms ? g->purge_at_ms : v->purge_at_ms;
-        if (group_wants_upkeep(g) && list_empty(&g->upkeep)) {
-            list_push_back(&v->upkeep, &g->upkeep);
-        }
+        volume_upkeep(v, g);
     }
 }
 

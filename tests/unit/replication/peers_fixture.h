@@ -96,6 +96,7 @@ class Peers : public testing::Test
         c.clock = &clock.base;
         c.rng = &n->rng;
         c.log_entries_max = log_entries_max;
+        c.log_bytes_max = log_bytes_max;
         c.send = Node::send;
         c.send_ctx = n;
         struct repl_fsm fsm = n->machine.fsm();
@@ -304,6 +305,7 @@ class Peers : public testing::Test
     std::set<std::pair<uint64_t, uint64_t>> cut;
     bool no_bulk = false;
     uint64_t log_entries_max = 0;
+    uint64_t log_bytes_max = 0;
 };
 
 #endif /* TESTS_UNIT_REPLICATION_PEERS_FIXTURE_H */

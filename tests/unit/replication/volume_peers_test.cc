@@ -371,7 +371,7 @@ TEST_F(Copies, ACopyThatTheSourcesLogLeftBehindIsFollowedByAnother)
         turn(3);
     }
     cut = {{1, 3}, {3, 1}};
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 60; i++) {
         ASSERT_EQ(one(1, "later " + std::to_string(i)), OK);
     }
     ASSERT_GT(status(1).log_first, applied(3) + 1);
