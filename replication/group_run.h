@@ -58,9 +58,17 @@ struct group_slot {
     struct buf result;
 };
 
+/* The log ended at index at that time: what is up to there is no younger. */
+struct group_mark {
+    uint64_t index;
+    uint64_t ms;
+};
+#define GROUP_MARKS 32
+
 struct group_limits {
     uint64_t log_entries_max;
     uint64_t log_bytes_max;
+    uint64_t log_age_ms; /* 0 = any */
     uint64_t sole_entries_max;
     uint64_t sole_bytes_max;
     unsigned election_ms;
@@ -115,6 +123,9 @@ struct group {
     bool applied_any;
     bool kills; /* an apply of the open transaction killed a body */
 
+    struct group_mark marks[GROUP_MARKS]; /* of entries that are not too old, oldest first */
+    size_t n_marks;
+    uint64_t aged; /* entries up to here are too old */
     bool trim_due;
     bool purge_due;
     struct body_purge purge;

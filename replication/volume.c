@@ -123,6 +123,7 @@ enum err volume_open(const struct volume_config *cfg, struct volume **out)
     v->cfg = *cfg;
     v->limits.log_entries_max = cfg->log_entries_max == 0 ? LOG_ENTRIES_MAX_DEFAULT : cfg->log_entries_max;
     v->limits.log_bytes_max = cfg->log_bytes_max == 0 ? LOG_BYTES_MAX_DEFAULT : cfg->log_bytes_max;
+    v->limits.log_age_ms = cfg->log_age_ms;
     v->limits.sole_entries_max = cfg->sole_entries_max == 0 ? v->limits.log_entries_max : cfg->sole_entries_max;
     v->limits.sole_bytes_max = cfg->sole_bytes_max == 0 ? v->limits.log_bytes_max : cfg->sole_bytes_max;
     v->limits.election_ms = cfg->election_ms == 0 ? ELECTION_MS_DEFAULT : cfg->election_ms;

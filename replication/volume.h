@@ -44,6 +44,7 @@ struct volume_config {
     uint64_t log_bytes_max;     /* default 64 MiB; bodies of retained entries count */
     uint64_t dead_retention_ms; /* undelete window; 0 = delete dead bodies as soon as the log allows */
     uint64_t reserve_bytes;     /* disk watermark; 0 = none */
+    uint64_t log_age_ms;        /* older entries go though there is room; 0 = none. Groups of several servers */
     /* The same for groups of one server, whose log serves nobody else (0: as above). */
     uint64_t sole_entries_max;
     uint64_t sole_bytes_max;

@@ -8,6 +8,7 @@
 /* What a node that was away may still catch up with (ARCHITECTURE, section 8). */
 #define LOG_ENTRIES 100000
 #define LOG_BYTES ((uint64_t)512 << 20)
+#define LOG_AGE_MS ((uint64_t)24 * 3600 * 1000)
 /* A sole voter's log serves nobody; it only delays the deletion of dead bodies. */
 #define SOLE_LOG_ENTRIES 256
 #define SOLE_LOG_BYTES ((uint64_t)4 << 20)
@@ -79,6 +80,7 @@ enum err node_store_open(struct node *n, const struct node_config *cfg, struct b
                                .rng = n->rng,
                                .log_entries_max = LOG_ENTRIES,
                                .log_bytes_max = LOG_BYTES,
+                               .log_age_ms = LOG_AGE_MS,
                                .sole_entries_max = SOLE_LOG_ENTRIES,
                                .sole_bytes_max = SOLE_LOG_BYTES,
                                .dead_retention_ms = cfg->dead_retention_ms,

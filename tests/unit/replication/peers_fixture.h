@@ -97,6 +97,7 @@ class Peers : public testing::Test
         c.rng = &n->rng;
         c.log_entries_max = log_entries_max;
         c.log_bytes_max = log_bytes_max;
+        c.log_age_ms = log_age_ms;
         c.send = Node::send;
         c.send_ctx = n;
         struct repl_fsm fsm = n->machine.fsm();
@@ -306,6 +307,7 @@ class Peers : public testing::Test
     bool no_bulk = false;
     uint64_t log_entries_max = 0;
     uint64_t log_bytes_max = 0;
+    uint64_t log_age_ms = 0;
 };
 
 #endif /* TESTS_UNIT_REPLICATION_PEERS_FIXTURE_H */

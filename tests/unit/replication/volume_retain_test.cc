@@ -99,6 +99,19 @@ TEST_F(Retention, WhatACopyNeedsAfterwardsIsBounded)
     EXPECT_LE(length(1), ENTRIES + ENTRIES / 4 + 1);
 }
 
+TEST_F(Retention, ACopyThatHasArrivedHoldsNothing)
+{
+    start_behind();
+    copy();
+    run(1000);
+    for (int i = 0; i < 100; i++) {
+        write("later " + std::to_string(i));
+        step();
+    }
+    EXPECT_EQ(replica(3), 2u);
+    EXPECT_LE(length(1), ENTRIES + ENTRIES / 4 + 10);
+}
+
 TEST_F(Retention, ACopyThatNobodyConfirmsIsForgottenAndSoIsWhatItNeeds)
 {
     start_behind();
@@ -185,6 +198,92 @@ TEST_F(Retention, AFollowerThatIsTooFarBehindIsNotWaitedFor)
     run(10000);
     EXPECT_EQ(state(3), state(1));
     EXPECT_EQ(replica(3), 2u);
+}
+
+/* --- age --- */
+
+class Age : public Retention
+{
+  protected:
+    static constexpr uint64_t MINUTE = 60000;
+    Age()
+    {
+        log_entries_max = 1000;
+        log_age_ms = 24 * MINUTE;
+    }
+    void write_some(int n)
+    {
+        for (int i = 0; i < n; i++) {
+            write("entry " + std::to_string(i));
+            step();
+        }
+    }
+};
+
+TEST_F(Age, OldEntriesGoThoughThereIsRoomAndNobodyWrites)
+{
+    start();
+    run(2 * MINUTE);
+    write_some(30);
+    run(12 * MINUTE);
+    write_some(40);
+    EXPECT_GE(length(1), 70u);
+    run(11 * MINUTE);
+    EXPECT_GE(length(1), 70u) << "younger than that";
+    run(2 * MINUTE);
+    for (uint64_t id = 1; id <= 3; id++) {
+        EXPECT_LE(length(id), 70u) << id;
+        EXPECT_GE(length(id), 40u) << id;
+    }
+    run(12 * MINUTE);
+    for (uint64_t id = 1; id <= 3; id++) {
+        EXPECT_EQ(length(id), 1u) << "the last one stays, on " << id;
+    }
+    EXPECT_EQ(one(1, "on"), OK);
+}
+
+TEST_F(Age, WritesThatGoOnLeaveTheLogAsLongAsTheAge)
+{
+    uint64_t most = 0;
+    uint64_t least = UINT64_MAX;
+    start();
+    for (int i = 0; i < 120; i++) { /* one every thirty seconds: an hour */
+        write("entry " + std::to_string(i));
+        run(MINUTE / 2);
+        most = length(1) > most ? length(1) : most;
+        least = i > 60 && length(1) < least ? length(1) : least;
+    }
+    EXPECT_LE(most, 60u);
+    EXPECT_GE(least, 47u);
+}
+
+/* Marks are in memory only. */
+TEST_F(Age, EntriesCountFromTheStart)
+{
+    start();
+    write_some(30);
+    run(20 * MINUTE);
+    stop(3);
+    open(3);
+    run(15 * MINUTE);
+    EXPECT_EQ(length(1), 1u);
+    EXPECT_GE(length(3), 30u);
+    run(12 * MINUTE);
+    EXPECT_EQ(length(3), 1u);
+}
+
+TEST_F(Age, ASoleVotersLogKnowsNoAge)
+{
+    open(1);
+    run(100);
+    for (int i = 0; i < 30; i++) {
+        ASSERT_EQ(one(1, "entry " + std::to_string(i)), OK);
+    }
+    for (int i = 0; i < 60; i++) {
+        run(MINUTE);
+        ASSERT_EQ(one(1, "now and then"), OK);
+    }
+    EXPECT_GE(length(1), 90u);
 }
 
 } // namespace
