@@ -204,10 +204,20 @@ static void turn_committed(struct volume *v, const struct turn *turn)
     }
 }
 
-/* The only proposal of the transaction does not fit by itself. */
+/* The only proposal of the transaction does not fit by itself. Groups of several servers that wait for another try may
+ * stand before its group. */
 static void refuse_first(struct volume *v, enum err e)
 {
-    struct group *g = LIST_ENTRY(v->active.next, struct group, active);
+    struct group *g = NULL;
+    LIST_FOREACH (it, &v->active) {
+        struct group *x = LIST_ENTRY(it, struct group, active);
+        if (g == NULL && group_is_alone(x) && x->head != NULL) {
+            g = x;
+        }
+    }
+    if (g == NULL) {
+        return;
+    }
     struct proposal *p = group_pop(g);
     list_remove(&g->active);
     volume_activate(v, g);
