@@ -468,6 +468,29 @@ TEST_F(Peers, AVoteLeavesOnceItIsDurableAndNotBefore)
     EXPECT_EQ(status(1).term, m.term);
 }
 
+TEST_F(Peers, WhatDoesNotFitIsRefusedThoughAnotherGroupWaitsForItsTurn)
+{
+    Machine lone;
+    struct repl_fsm fsm = lone.fsm();
+    start();
+    ASSERT_EQ(volume_replica_open(nodes[1]->volume, {1}, {1}, &fsm), OK);
+    ASSERT_EQ(volume_state_prefix(nodes[1]->volume, {1}, lone.prefix), OK);
+    run(200);
+    Write shared(SHARD.v, "for three");
+    kv_mem_faults(nodes[1]->kv)->commit_full_nth = 1;
+    propose(1, &shared); /* put off: it is among the active ones, and first */
+    ASSERT_EQ(kv_mem_faults(nodes[1]->kv)->commit_full_nth, 0u);
+    Write alone(1, "for one");
+    kv_mem_faults(nodes[1]->kv)->commit_full_nth = 1;
+    propose(1, &alone);
+    EXPECT_EQ(alone.answers, 1);
+    EXPECT_EQ(alone.status, ERR_FULL);
+    EXPECT_EQ(shared.answers, 0);
+    run(500);
+    EXPECT_EQ(shared.answers, 1);
+    EXPECT_EQ(shared.status, OK);
+}
+
 /* It elects itself again, without a barrier: its term has no entry yet. */
 TEST_F(Peers, ASoleVoterThatHearsOfAHigherTermGoesOn)
 {
