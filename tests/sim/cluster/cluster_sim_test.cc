@@ -29,6 +29,7 @@ cluster::Options options_of(uint64_t seed)
     o.shards = 1 + seed % 3;
     o.log_entries_max = seed % 3 == 1 ? 40 : 100000; /* a short log: who was away catches up by a copy */
     o.log_bytes_max = 1 << 30;
+    o.log_age_ms = seed % 3 == 2 ? 10000 : 0;
     o.crash_per_min = static_cast<int>(seed % 5) * 4;
     o.cut_per_min = static_cast<int>(seed % 4) * 10;
     o.partition_per_min = static_cast<int>(seed % 6);
