@@ -1,15 +1,13 @@
 /* Certificates and keys from PEM files, and the names they are good for. */
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "frontend/net/tls_internal.h"
+#include "proto/base/file.h"
 #include "proto/base/mem.h"
 
 #define PEM_BYTES_MAX (1024 * 1024)
@@ -43,38 +41,6 @@ static enum err complain_tls(struct buf *why, const char *path, const char *what
     enum err ignored = buf_printf(why, "%s: %s: %s", path, what, text);
     (void)ignored;
     return ERR_TLS;
-}
-
-/* --- files --- */
-
-static enum err read_all(int fd, struct buf *out)
-{
-    for (;;) {
-        uint8_t *p;
-        enum err e = buf_reserve(out, 4096, &p);
-        if (e != OK) {
-            return e;
-        }
-        ssize_t n = read(fd, p, 4096);
-        if (n == 0) {
-            return OK;
-        }
-        if (n < 0 && errno != EINTR) {
-            return ERR_IO;
-        }
-        buf_commit(out, n > 0 ? (size_t)n : 0);
-    }
-}
-
-static enum err read_file(const char *path, struct buf *out, struct buf *why)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return complain(why, path, strerror(errno), ERR_IO);
-    }
-    enum err e = read_all(fd, out);
-    (void)close(fd); /* only read from */
-    return e == OK ? OK : complain(why, path, e == ERR_IO ? "cannot be read" : err_text(e), e);
 }
 
 static unsigned line_at(struct slice pem, size_t offset)
@@ -166,13 +132,13 @@ static enum err load_both(SSL_CTX *ssl_ctx, const struct tls_certificate *files,
 {
     struct buf pem;
     buf_init(&pem, PEM_BYTES_MAX);
-    enum err e = read_file(files->chain_pem, &pem, why);
+    enum err e = file_read(files->chain_pem, &pem, why);
     if (e == OK) {
         e = load_chain(ssl_ctx, files->chain_pem, buf_slice(&pem), why);
     }
     buf_reset(&pem);
     if (e == OK) {
-        e = read_file(files->key_pem, &pem, why);
+        e = file_read(files->key_pem, &pem, why);
     }
     if (e == OK) {
         e = load_key(ssl_ctx, files->key_pem, buf_slice(&pem), why);

@@ -1,15 +1,13 @@
 /* Certificates and keys from PEM files. */
 #include "proto/rpc/tls.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "proto/base/file.h"
 #include "proto/base/mem.h"
 #include "proto/rpc/tls_internal.h"
 
@@ -34,38 +32,6 @@ static enum err complain_tls(struct buf *why, const char *path, const char *what
         buf_reset(why);
     }
     return ERR_TLS;
-}
-
-/* --- files --- */
-
-static enum err read_all(int fd, struct buf *out)
-{
-    for (;;) {
-        uint8_t *p;
-        enum err e = buf_reserve(out, 4096, &p);
-        if (e != OK) {
-            return e;
-        }
-        ssize_t n = read(fd, p, 4096);
-        if (n == 0) {
-            return OK;
-        }
-        if (n < 0 && errno != EINTR) {
-            return ERR_IO;
-        }
-        buf_commit(out, n > 0 ? (size_t)n : 0);
-    }
-}
-
-static enum err read_file(const char *path, struct buf *out, struct buf *why)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return complain(why, path, strerror(errno), ERR_IO);
-    }
-    enum err e = read_all(fd, out);
-    (void)close(fd); /* only read from */
-    return e == OK ? OK : complain(why, path, e == ERR_IO ? "cannot be read" : err_text(e), e);
 }
 
 /* --- certificates --- */
@@ -118,7 +84,7 @@ static enum err certificates_load(SSL_CTX *ctx, const char *path, certificate_us
 {
     struct buf pem;
     buf_init(&pem, PEM_BYTES_MAX);
-    enum err e = read_file(path, &pem, why);
+    enum err e = file_read(path, &pem, why);
     if (e == OK) {
         BIO *bio = BIO_new_mem_buf(buf_slice(&pem).p, (int)pem.len);
         e = bio == NULL ? ERR_NOMEM : certificates_parse(ctx, path, bio, use, why);
@@ -155,7 +121,7 @@ static enum err key_load(SSL_CTX *ctx, const char *path, struct buf *why)
 {
     struct buf pem;
     buf_init(&pem, PEM_BYTES_MAX);
-    enum err e = read_file(path, &pem, why);
+    enum err e = file_read(path, &pem, why);
     if (e == OK) {
         e = key_parse(ctx, path, buf_slice(&pem), why);
     }
