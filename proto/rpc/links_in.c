@@ -62,11 +62,19 @@ static void accepted_refuse(struct links_accepted *a, const char *why)
 
 /* --- the hello --- */
 
-/* With the mutex held: the reason to refuse, or NULL. */
+/* With the mutex held: the epoch of the newest connection that still counts; 0: none does. */
+static uint64_t epoch_held(const struct rpc_links_in *in)
+{
+    return in->conn != NULL || now_ms() < in->forget_ms ? in->epoch : 0;
+}
+
+/* With the mutex held: the reason to refuse, or NULL. A hello that waited in a queue while the node moved names the
+ * place that it left: only the newest one's address counts, of either lane. */
 static const char *dial_back(const struct rpc_hello *h, struct links_node *n)
 {
     char url[RPC_HELLO_ADDRESS_BYTES_MAX + 1];
-    if (n->told || h->address.n == 0) {
+    if (n->told || h->address.n == 0 || h->epoch < epoch_held(&n->in[RPC_LANE_CONTROL]) ||
+        h->epoch < epoch_held(&n->in[RPC_LANE_BULK])) {
         return NULL;
     }
     memcpy(url, h->address.p, h->address.n);
@@ -86,7 +94,7 @@ static const char *hello_accept(struct links_accepted *a, const struct rpc_hello
         return e == ERR_LIMIT ? "too many nodes" : "out of memory";
     }
     struct rpc_links_in *in = &n->in[h->lane];
-    if (h->epoch <= in->epoch && (in->conn != NULL || now_ms() < in->forget_ms)) {
+    if (h->epoch <= epoch_held(in)) {
         return "the node has a newer connection";
     }
     const char *why = dial_back(h, n);

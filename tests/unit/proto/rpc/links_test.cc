@@ -1,5 +1,7 @@
 #include "rpc_fixture.h"
 
+#include <poll.h>
+
 #include "proto/rpc/hello.h"
 #include "proto/rpc/links.h"
 
@@ -175,6 +177,54 @@ struct RawPeer : RawClient {
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
         ssize_t n = recv(fd, &b, 1, 0);
         return n == 0 || (n < 0 && errno == ECONNRESET);
+    }
+};
+
+/* Where nothing lives that speaks by itself. */
+struct Port {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int number = free_port();
+    std::string url = "tcp://127.0.0.1:" + std::to_string(number);
+    std::vector<int> taken;
+
+    Port()
+    {
+        struct sockaddr_in a = Proxy::address(number);
+        int one = 1;
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+        EXPECT_EQ(0, bind(fd, (struct sockaddr *)&a, sizeof(a)));
+        EXPECT_EQ(0, listen(fd, 4));
+    }
+
+    /* Says our greeting to whoever dials. */
+    int take()
+    {
+        taken.push_back(accept(fd, nullptr, nullptr));
+        EXPECT_EQ(8, write(taken.back(), "PBXRPC1\n", 8));
+        return taken.back();
+    }
+
+    bool dialed(int within_ms)
+    {
+        struct pollfd p = {fd, POLLIN, 0};
+        return poll(&p, 1, within_ms) == 1;
+    }
+
+    void close()
+    {
+        for (int f : taken) {
+            ::close(f);
+        }
+        taken.clear();
+        if (fd >= 0) {
+            ::close(fd);
+        }
+        fd = -1;
+    }
+
+    ~Port()
+    {
+        close();
     }
 };
 
@@ -372,6 +422,22 @@ TEST(LinksPlain, AHelloWithANewAddressIsDialedThereUnlessWeWereTold)
     EXPECT_TRUE(rpc_links_is_up(b.l, {3}));
     std::this_thread::sleep_for(200ms);
     EXPECT_TRUE(rpc_links_is_up(b.l, {3}));
+}
+
+/* It waited in a queue while the node moved. */
+TEST(LinksPlain, AnOlderHelloOfTheOtherLaneThatComesLateDoesNotTurnTheAddressBack)
+{
+    Node b(2);
+    Port old_home, new_home;
+    RawPeer control(b), late(b);
+    ASSERT_TRUE(control.hello(1, 2, 6, new_home.url));
+    new_home.take();
+    ASSERT_TRUE(late.hello(1, 2, 5, old_home.url, RPC_LANE_BULK) && late.frame("late"));
+    ASSERT_TRUE(eventually([&] { return b.from(1, RPC_LANE_BULK).size() == 1; }));
+    EXPECT_FALSE(old_home.dialed(300));
+    RawPeer bulk(b);
+    ASSERT_TRUE(bulk.hello(1, 2, 7, old_home.url, RPC_LANE_BULK)); /* it has moved back */
+    EXPECT_TRUE(old_home.dialed(5000));
 }
 
 TEST_P(Links, AnotherAddressIsDialedAndNoneEndsTheLink)
