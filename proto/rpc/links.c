@@ -8,6 +8,7 @@
 
 /* Room for 65,536 connections a millisecond before an epoch could meet that of a restart. */
 #define EPOCH_SHIFT 16
+#define SILENCE_MS_DEFAULT 5000
 
 /* --- what we dial: on the redial's thread --- */
 
@@ -87,7 +88,7 @@ static enum err out_open(struct links_out *o)
                                    .from = c->listen_url,
                                    .tls = c->tls,
                                    .queued_bytes_max = LINKS_WINDOW_BYTES,
-                                   .hurry = true};
+                                   .silence_ms = c->silence_ms};
     return o->redial != NULL ? OK : rpc_redial_open(&rc, &o->redial, NULL);
 }
 
@@ -258,6 +259,7 @@ static enum err config_copy(struct rpc_links *l, const struct rpc_links_config *
 {
     const char *address = cfg->address == NULL ? "" : cfg->address;
     l->cfg = *cfg;
+    l->cfg.silence_ms = cfg->silence_ms == 0 ? SILENCE_MS_DEFAULT : cfg->silence_ms;
     l->cfg.listen_url = mem_strdup(cfg->listen_url);
     l->cfg.address = mem_strdup(address);
     if (l->cfg.listen_url == NULL || l->cfg.address == NULL) {

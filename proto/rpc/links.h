@@ -7,8 +7,7 @@
  * comes from that.
  *
  * A receiver holds at most 4 MiB of frames of a peer and lane; then it stops reading there until some are released. A
- * connection on which nothing moves for about five seconds although we send is given up, be the peer dead or only that
- * slow.
+ * connection on which nothing moves for silence_ms although we send is given up, be the peer dead or only that slow.
  *
  * Threads: every function from any thread; open, stop and close from one. Callbacks run on I/O threads: they must only
  * hand over, and not call stop or close. */
@@ -50,6 +49,9 @@ struct rpc_links_config {
     struct u128 cluster;
     struct node_id self;
     const struct rpc_tls *tls; /* outlives the links; NULL: plain */
+    /* What a newcomer has for TLS, greeting and hello, and how long a connection may take nothing of what we send. 0:
+     * 5,000. */
+    uint32_t silence_ms;
     void *user;
     /* f is the callee's until rpc_links_release. */
     void (*on_frame)(void *user, struct rpc_links_frame *f);

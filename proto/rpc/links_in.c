@@ -10,7 +10,6 @@
 #define ACCEPTED_MAX 128
 #define EVENTS_MAX 64
 #define ACCEPT_RETRY_MS 100
-#define HELLO_MS 5000 /* for the TLS handshake, the greeting and the hello */
 #define HELLO_TICK_MS 500
 #define EPOCH_KEEP_MS 60000 /* after the last connection: longer than a dead one can still speak */
 #define FRAME_COST 128      /* of a frame, besides its bytes */
@@ -248,9 +247,9 @@ static void accepted_new(struct rpc_links *l, int fd)
         mem_free(a);
         return;
     }
-    rpc_socket_hurry(fd);
+    rpc_socket_hurry(fd, l->cfg.silence_ms);
     a->links = l;
-    a->hello_until_ms = now_ms() + HELLO_MS;
+    a->hello_until_ms = now_ms() + l->cfg.silence_ms;
     list_push_back(&l->accepted, &a->node);
     l->n_accepted++;
     l->n_strangers++;

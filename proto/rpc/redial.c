@@ -21,7 +21,7 @@ struct rpc_redial {
     const char *from;
     const struct rpc_tls *tls;
     size_t queued_bytes_max;
-    bool hurry;
+    uint32_t silence_ms;
     char *url; /* the thread's */
     struct rpc_refusal refusal;
     struct rpc_poller poller;
@@ -98,8 +98,8 @@ static struct rpc_stream *redial_stream(struct rpc_redial *r)
     if (rpc_socket_connect(r->url, r->from, DIAL_MS, r->poller.event, &fd) != 0) {
         return NULL;
     }
-    if (r->hurry) {
-        rpc_socket_hurry(fd);
+    if (r->silence_ms > 0) {
+        rpc_socket_hurry(fd, r->silence_ms);
     }
     if (rpc_stream_open(fd, &r->poller, r, &stream_ops, r, &s) != OK) {
         rpc_socket_close(fd);
@@ -228,7 +228,7 @@ enum err rpc_redial_open(const struct rpc_redial_config *cfg, struct rpc_redial 
     r->from = cfg->from;
     r->tls = cfg->tls;
     r->queued_bytes_max = cfg->queued_bytes_max;
-    r->hurry = cfg->hurry;
+    r->silence_ms = cfg->silence_ms;
     r->url = cfg->url == NULL ? NULL : mem_strdup(cfg->url);
     (void)pthread_rwlock_init(&r->lock, NULL);
     int error = redial_start(r, cfg->url);

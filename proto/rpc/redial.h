@@ -25,7 +25,7 @@ struct rpc_redial_config {
     const char *from;          /* rpc_socket_connect; stays */
     const struct rpc_tls *tls; /* for tcp; NULL: plain */
     size_t queued_bytes_max;   /* rpc_stream_limit */
-    bool hurry;                /* rpc_socket_hurry */
+    uint32_t silence_ms;       /* rpc_socket_hurry; 0: not that */
 };
 
 MUST_CHECK enum err rpc_redial_open(const struct rpc_redial_config *cfg, struct rpc_redial **out, struct buf *why);

@@ -39,6 +39,7 @@ struct rpc_server_config {
     void *user;
     void (*on_request)(void *user, struct rpc_request *r);
     const struct rpc_tls *tls; /* for tcp:// of both kinds, outlives the server; NULL: plain */
+    uint32_t greeting_ms;      /* what a newcomer has for TLS and greeting. Default 5,000 */
 };
 
 MUST_CHECK enum err rpc_server_open(const struct rpc_server_config *cfg, struct rpc_server **out, struct buf *why);

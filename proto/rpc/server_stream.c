@@ -15,7 +15,7 @@
 #define ACCEPT_RETRY_MS 100
 #define EVENTS_MAX 64
 /* With TLS: who has not proved itself gets little time and room. */
-#define GREETING_MS 5000
+#define GREETING_MS_DEFAULT 5000
 #define GREETING_TICK_MS 500
 #define STRANGERS_MAX 256
 
@@ -213,7 +213,8 @@ static void peer_new(struct stream_server *ss, int fd, struct port *port)
             mem_free(p);
             return;
         }
-        p->greet_until_ms = clock_mono_ms(clock_system()) + GREETING_MS;
+        uint32_t ms = ss->srv->cfg.greeting_ms;
+        p->greet_until_ms = clock_mono_ms(clock_system()) + (ms == 0 ? GREETING_MS_DEFAULT : ms);
         ss->n_strangers++;
     }
     (void)pthread_mutex_lock(&ss->mutex);

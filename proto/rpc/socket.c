@@ -169,12 +169,12 @@ static void socket_tcp_options(int fd)
     options_set(fd, options, sizeof(options) / sizeof(options[0]));
 }
 
-void rpc_socket_hurry(int fd)
+void rpc_socket_hurry(int fd, uint32_t silence_ms)
 {
-    static const struct tcp_option options[] = {{IPPROTO_TCP, TCP_KEEPIDLE, 2},
-                                                {IPPROTO_TCP, TCP_KEEPINTVL, 1},
-                                                {IPPROTO_TCP, TCP_KEEPCNT, 3},
-                                                {IPPROTO_TCP, TCP_USER_TIMEOUT, 5000}};
+    const struct tcp_option options[] = {{IPPROTO_TCP, TCP_KEEPIDLE, 2},
+                                         {IPPROTO_TCP, TCP_KEEPINTVL, 1},
+                                         {IPPROTO_TCP, TCP_KEEPCNT, 3},
+                                         {IPPROTO_TCP, TCP_USER_TIMEOUT, (int)silence_ms}};
     options_set(fd, options, sizeof(options) / sizeof(options[0]));
 }
 

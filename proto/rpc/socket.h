@@ -22,9 +22,9 @@ MUST_CHECK int rpc_socket_connect(const char *url, const char *from, int timeout
 /* Accepts one: EAGAIN when there is none. */
 MUST_CHECK int rpc_socket_accept(int listen_fd, int *out_fd);
 void rpc_socket_close(int fd);
-/* A tcp peer that vanished is noticed after about five seconds instead of a minute. That also goes for one that reads
- * nothing for so long while we send. */
-void rpc_socket_hurry(int fd);
+/* A tcp peer that vanished is noticed after about five seconds instead of a minute; one that takes nothing of what we
+ * send, be it gone or slow, after silence_ms. */
+void rpc_socket_hurry(int fd, uint32_t silence_ms);
 /* Whether the url is one of ours; names are not resolved. */
 MUST_CHECK int rpc_socket_check(const char *url);
 /* EADDRINUSE -> ERR_EXISTS, EACCES -> ERR_PERM, EINVAL -> ERR_INVAL, ENOMEM -> ERR_NOMEM, else ERR_IO. "what url: text"
