@@ -67,7 +67,7 @@ TEST(Inproc, RepliesThatComeAfterTheClientIsGoneAreThrownAway)
     struct rpc_client *c = client_open(url);
     Flock f(10);
     for (size_t i = 0; i < 10; i++) {
-        ASSERT_EQ(OK, f.send(c, i, "x", 20000)); /* the last six wait in line */
+        ASSERT_EQ(OK, f.send(c, i, "x", 60000)); /* the last six wait in line */
     }
     rpc_client_close(c);
     EXPECT_EQ(10, f.by_status[ERR_CLOSED]);
@@ -89,7 +89,7 @@ TEST(Inproc, WhatWaitsInLineIsRefusedByAServerThatStops)
     struct rpc_call late[3];
     std::vector<std::thread> callers;
     for (struct rpc_call &call : late) {
-        call = call_make("late", "", 20000);
+        call = call_make("late", "", 60000);
         callers.emplace_back([&] { EXPECT_EQ(OK, rpc_client_call(c, &call)); });
     }
     ASSERT_TRUE(eventually([&] { return srv.held_count() == 1; }));
@@ -139,7 +139,7 @@ TEST(Inproc, ALongLineOfRequestsThatAreRefusedAtOnceNeedsNoStack)
     struct rpc_client *c = client_open(url);
     Flock f(4000);
     for (size_t i = 0; i < 4000; i++) {
-        ASSERT_EQ(OK, f.send(c, i, "x", 30000));
+        ASSERT_EQ(OK, f.send(c, i, "x", 60000));
     }
     srv.answers = true;
     on_small_stack([&] { srv.release(); });
@@ -156,11 +156,11 @@ TEST(Inproc, ASendThatFailsLeavesNothingTheServerWaitsFor)
     struct rpc_client *c = client_open(url, 1);
     Flock f(2);
     mem_fail_nth(1);
-    enum err e = f.send(c, 0, "no slot", 20000);
+    enum err e = f.send(c, 0, "no slot", 60000);
     mem_fail_nth(0);
     EXPECT_EQ(ERR_NOMEM, e);
-    ASSERT_EQ(OK, f.send(c, 0, "held", 20000));
-    EXPECT_EQ(ERR_OVERLOAD, f.send(c, 1, "one too many", 20000));
+    ASSERT_EQ(OK, f.send(c, 0, "held", 60000));
+    EXPECT_EQ(ERR_OVERLOAD, f.send(c, 1, "one too many", 60000));
     srv.close();
     EXPECT_EQ(1, f.done);
     rpc_client_close(c);
@@ -194,7 +194,7 @@ TEST(Inproc, TheLineIsFedAsRepliesMakeRoom)
     struct rpc_client *c = client_open(url);
     Flock f(20);
     for (size_t i = 0; i < 20; i++) {
-        ASSERT_EQ(OK, f.send(c, i, "x", 20000));
+        ASSERT_EQ(OK, f.send(c, i, "x", 60000));
     }
     for (int answered = 3; answered < 20; answered += 3) {
         EXPECT_EQ(3u, srv.held_count());
@@ -211,7 +211,7 @@ namespace
 
 /* A call whose completion takes until it is let go. */
 struct SlowCall {
-    struct rpc_call call = call_make("slow to complete", "", 20000);
+    struct rpc_call call = call_make("slow to complete", "", 60000);
     std::atomic<bool> entered{false}, go{false};
 
     SlowCall()
@@ -290,7 +290,7 @@ TEST(Inproc, ServersAndClientsThatComeAndGoUnderLoadLoseNoCompletion)
                 Flock f(200);
                 int mine = 0;
                 for (size_t i = 0; i < 200; i++) {
-                    mine += f.send(c, i, "load", i % 7 == 0 ? 1 : 5000) == OK ? 1 : 0;
+                    mine += f.send(c, i, "load", i % 7 == 0 ? 1 : 60000) == OK ? 1 : 0;
                     if (i % 16 == 0) {
                         std::this_thread::yield();
                     }

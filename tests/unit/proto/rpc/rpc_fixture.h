@@ -67,7 +67,8 @@ namespace
     return "inproc://rpc-test-" + std::to_string(i);
 }
 
-[[maybe_unused]] bool eventually(const std::function<bool()> &f, std::chrono::milliseconds within = 5000ms)
+/* Waits for what must come. How long that may take on a busy machine says nothing: a test of a time limit measures. */
+[[maybe_unused]] bool eventually(const std::function<bool()> &f, std::chrono::milliseconds within = 60000ms)
 {
     auto until = std::chrono::steady_clock::now() + within;
     while (!f()) {
@@ -140,6 +141,8 @@ struct Server {
         return held.size();
     }
 
+    uint32_t greeting_ms = 0;
+
     enum err open(const std::string &url, const std::string &pub = "", uint32_t contexts = 64)
     {
         const char *u = url.c_str();
@@ -153,6 +156,7 @@ struct Server {
         cfg.user = this;
         cfg.on_request = on_request;
         cfg.tls = tls_of_test;
+        cfg.greeting_ms = greeting_ms;
         struct buf why;
         buf_init(&why, 1024);
         enum err e = rpc_server_open(&cfg, &s, &why);
@@ -195,7 +199,7 @@ struct Server {
 }
 
 [[maybe_unused]] struct rpc_call call_make(const std::string &meta, const std::string &attach,
-                                           uint32_t timeout_ms = 5000)
+                                           uint32_t timeout_ms = 60000)
 {
     struct rpc_call call = {};
     call.head.method = METHOD_STATUS;
@@ -326,7 +330,7 @@ struct RawClient {
     explicit RawClient(const std::string &url, bool greet = true)
     {
         dial(url);
-        struct timeval tv = {3, 0};
+        struct timeval tv = {60, 0};
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
         if (greet) {
             put("PBXRPC1\n");
@@ -356,7 +360,15 @@ struct RawClient {
 
     ~RawClient()
     {
-        close(fd);
+        end();
+    }
+
+    void end()
+    {
+        if (fd >= 0) {
+            close(fd);
+        }
+        fd = -1;
     }
 
     bool put(const std::string &b)

@@ -1,5 +1,7 @@
 #include "rpc_fixture.h"
 
+#include <algorithm>
+
 namespace
 {
 
@@ -133,7 +135,7 @@ TEST_P(Transport, ASlowServerGivesATimeoutAndItsLateReplyHurtsNobody)
     EXPECT_EQ(ERR_TIMEOUT, rpc_client_call(c, &slow));
     uint64_t took = clock_mono_ms(clock_system()) - before;
     EXPECT_GE(took, 140u);
-    EXPECT_LT(took, 3000u);
+    EXPECT_LT(took, 20000u);
     srv.answers = true;
     srv.release();
     for (int i = 0; i < 50; i++) {
@@ -156,13 +158,13 @@ TEST_P(Transport, ACallWithAnEarlierDeadlineThanAllOthersEndsInTime)
     ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
     Flock flock(1);
     ASSERT_EQ(OK, flock.send(c, 0, "long", 60000));
-    for (uint32_t timeout_ms : {400u, 200u, 100u}) {
+    for (uint32_t timeout_ms : {200u, 100u, 50u}) {
         struct rpc_call call = call_make("short", "", timeout_ms);
         uint64_t before = clock_mono_ms(clock_system());
         EXPECT_EQ(ERR_TIMEOUT, rpc_client_call(c, &call));
         uint64_t took = clock_mono_ms(clock_system()) - before;
         EXPECT_GE(took, timeout_ms - 10);
-        EXPECT_LT(took, timeout_ms + 3000);
+        EXPECT_LT(took, timeout_ms + 20000);
     }
     EXPECT_EQ(0, flock.done);
     rpc_client_close(c);
@@ -184,9 +186,9 @@ TEST(Rpc, AWaitingCallDoesNotKeepTheProcessAwake)
     struct rusage before;
     struct rusage after;
     ASSERT_EQ(0, getrusage(RUSAGE_SELF, &before));
-    std::this_thread::sleep_for(1000ms);
+    std::this_thread::sleep_for(500ms);
     ASSERT_EQ(0, getrusage(RUSAGE_SELF, &after));
-    EXPECT_LT(after.ru_nvcsw - before.ru_nvcsw, 30);
+    EXPECT_LT(after.ru_nvcsw - before.ru_nvcsw, 20);
     rpc_client_close(c);
 }
 
@@ -201,7 +203,7 @@ TEST(Rpc, ACutLinkFailsWhatIsOutstandingAndNothingIsSentAgain)
     ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
     Flock f(20);
     for (size_t i = 0; i < 20; i++) {
-        ASSERT_EQ(OK, f.send(c, i, "write", 20000));
+        ASSERT_EQ(OK, f.send(c, i, "write", 60000));
     }
     ASSERT_TRUE(eventually([&] { return srv.held_count() == 20; }));
     proxy.cut();
@@ -229,24 +231,31 @@ TEST(Rpc, CuttingTheLinkAgainAndAgainUnderLoadLosesNoCompletion)
     srv.handler = Server::echo;
     ASSERT_EQ(OK, srv.open("tcp://127.0.0.1:" + std::to_string(port)));
     Proxy proxy(port);
-    struct rpc_client *c = client_open("tcp://127.0.0.1:" + std::to_string(proxy.port), 256);
-    for (int round = 0; round < 10; round++) {
-        ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
-        Flock f(200);
+    struct rpc_client *clients[4]; /* so that many links are cut before the pauses between attempts grow long */
+    for (struct rpc_client *&c : clients) {
+        c = client_open("tcp://127.0.0.1:" + std::to_string(proxy.port), 256);
+    }
+    for (int round = 0; round < 4; round++) {
+        for (struct rpc_client *c : clients) {
+            ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
+        }
+        Flock f(600);
         int sent = 0;
-        for (size_t i = 0; i < 200; i++) {
-            sent += f.send(c, i, std::string(5000, 'x'), 10000) == OK ? 1 : 0;
-            if (i == 100) {
+        for (size_t i = 0; i < 600; i++) {
+            sent += f.send(clients[i % 4], i, std::string(5000, 'x'), 50000) == OK ? 1 : 0;
+            if (i == 300) {
                 proxy.cut();
             }
         }
-        ASSERT_TRUE(eventually([&] { return f.done == sent; }, 12000ms)) << round;
+        ASSERT_TRUE(eventually([&] { return f.done == sent; })) << round;
     }
     std::lock_guard<std::mutex> g(srv.mutex);
     for (auto &a : srv.arrivals) {
         EXPECT_EQ(1, a.second);
     }
-    rpc_client_close(c);
+    for (struct rpc_client *c : clients) {
+        rpc_client_close(c);
+    }
 }
 
 TEST_P(Transport, ThousandsOutstandingAreAllAnsweredOnce)
@@ -259,12 +268,12 @@ TEST_P(Transport, ThousandsOutstandingAreAllAnsweredOnce)
     ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
     Flock f(4097);
     for (size_t i = 0; i < 4096; i++) {
-        ASSERT_EQ(OK, f.send(c, i, "m" + std::to_string(i), 30000));
+        ASSERT_EQ(OK, f.send(c, i, "m" + std::to_string(i), 60000));
     }
-    EXPECT_EQ(ERR_OVERLOAD, f.send(c, 4096, "one too many", 30000));
-    ASSERT_TRUE(eventually([&] { return srv.held_count() == 4096; }, 20000ms));
+    EXPECT_EQ(ERR_OVERLOAD, f.send(c, 4096, "one too many", 60000));
+    ASSERT_TRUE(eventually([&] { return srv.held_count() == 4096; }));
     srv.release();
-    ASSERT_TRUE(eventually([&] { return f.done == 4096; }, 20000ms));
+    ASSERT_TRUE(eventually([&] { return f.done == 4096; }));
     EXPECT_EQ(4096, f.by_status[OK]);
     std::lock_guard<std::mutex> g(srv.mutex);
     EXPECT_EQ(4096u, srv.arrivals.size());
@@ -284,7 +293,7 @@ TEST_P(Transport, MoreRequestsThanTheServersContextsWaitTheirTurn)
     ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
     Flock f(300);
     for (size_t i = 0; i < 300; i++) {
-        ASSERT_EQ(OK, f.send(c, i, "x", 30000));
+        ASSERT_EQ(OK, f.send(c, i, "x", 60000));
     }
     ASSERT_TRUE(eventually([&] { return srv.held_count() == 8; }));
     std::this_thread::sleep_for(50ms);
@@ -299,7 +308,7 @@ TEST_P(Transport, MoreRequestsThanTheServersContextsWaitTheirTurn)
 
 TEST_P(Transport, ClosingTheClientFailsWhatIsOutstanding)
 {
-    for (int round = 0; round < 5; round++) {
+    for (int round = 0; round < 3; round++) {
         Server srv;
         std::string url = fresh_url(GetParam());
         srv.handler = [&](struct rpc_request *r) { srv.hold(r); };
@@ -308,7 +317,7 @@ TEST_P(Transport, ClosingTheClientFailsWhatIsOutstanding)
         ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
         Flock f(200);
         for (size_t i = 0; i < 200; i++) {
-            ASSERT_EQ(OK, f.send(c, i, std::string(20000, 'x'), 30000));
+            ASSERT_EQ(OK, f.send(c, i, std::string(20000, 'x'), 60000));
         }
         rpc_client_close(c); /* some are being sent, some wait for their reply */
         EXPECT_EQ(200, f.done);
@@ -349,7 +358,7 @@ TEST_P(Transport, AStoppedServerSaysSoAndStillDeliversWhatItOwes)
     struct rpc_client *c = client_open(url);
     ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
     Flock f(1);
-    ASSERT_EQ(OK, f.send(c, 0, "owed", 20000));
+    ASSERT_EQ(OK, f.send(c, 0, "owed", 60000));
     ASSERT_TRUE(eventually([&] { return srv.held_count() == 1; }));
     rpc_server_stop(srv.s);
     struct rpc_call late = call_make("late", "");
@@ -518,7 +527,7 @@ TEST(Rpc, AClientThatReadsNoRepliesStopsOnlyItself)
         sent++;
     }
     EXPECT_LT(sent, 200) << "replies nobody reads must not pile up";
-    shutdown(raw.fd, SHUT_RDWR);
+    raw.end();
     struct rpc_client *c = client_open(url);
     struct rpc_call call = call_make("others live", "");
     EXPECT_EQ(OK, rpc_client_call(c, &call));
@@ -566,31 +575,52 @@ TEST(Rpc, AnIpcSocketIsForItsOwnerOnly)
 
 /* --- hints --- */
 
+namespace
+{
+
+/* Over inproc subscribers share a message by nng's count of references. ThreadSanitizer does not see into libnng and
+ * takes the last one's free for a race with the other's copy (tests/support/tsan.cc has the case of one). */
+size_t subscribers_of(const std::string &transport)
+{
+#ifdef __SANITIZE_THREAD__
+    return transport == "inproc" ? 1 : 2;
+#else
+    (void)transport;
+    return 2;
+#endif
+}
+
+} // namespace
+
 TEST_P(Transport, HintsReachEverySubscriberInOrder)
 {
     Server srv;
     srv.handler = Server::echo;
     std::string pub = fresh_url(GetParam());
     ASSERT_EQ(OK, srv.open(fresh_url("inproc"), pub));
-    Listener a(pub), b(pub);
-    ASSERT_TRUE(eventually([&] { return a.ups == 1 && b.ups == 1; }));
+    std::list<Listener> all;
+    while (all.size() < subscribers_of(GetParam())) {
+        all.emplace_back(pub);
+    }
+    auto each = [&](const std::function<bool(Listener &)> &f) { return std::all_of(all.begin(), all.end(), f); };
+    ASSERT_TRUE(eventually([&] { return each([](Listener &l) { return l.ups == 1; }); }));
     /* The publisher's side of a link may come up a moment later: repeat the first until both have it. */
     struct rpc_hint h = {{1}, 9, 0, {5}, {6}, 0};
     ASSERT_TRUE(eventually([&] {
         rpc_server_publish(srv.s, &h);
-        return a.count() > 0 && b.count() > 0;
+        return each([](Listener &l) { return l.count() > 0; });
     }));
     for (uint64_t i = 1; i <= 200; i++) {
         h.seq = i;
         rpc_server_publish(srv.s, &h);
     }
-    for (Listener *l : {&a, &b}) {
+    for (Listener &l : all) {
         ASSERT_TRUE(eventually([&] {
-            std::lock_guard<std::mutex> g(l->mutex);
-            return l->hints.back().seq == 200;
+            std::lock_guard<std::mutex> g(l.mutex);
+            return l.hints.back().seq == 200;
         }));
         uint64_t last = 0;
-        for (const struct rpc_hint &x : l->hints) {
+        for (const struct rpc_hint &x : l.hints) {
             EXPECT_TRUE(x.seq == 0 || x.seq == last + 1);
             last = x.seq;
         }

@@ -17,9 +17,10 @@ struct Pair {
     std::string url = fresh_url("tcp");
     Server srv;
 
-    explicit Pair(const struct rpc_tls *server)
+    explicit Pair(const struct rpc_tls *server, uint32_t greeting_ms = 0)
     {
         srv.handler = Server::echo;
+        srv.greeting_ms = greeting_ms;
         tls_of_test = server;
         EXPECT_EQ(OK, srv.open(url));
     }
@@ -29,7 +30,7 @@ struct Pair {
         tls_of_test = nullptr;
     }
 
-    bool works(const struct rpc_tls *client, uint32_t within_ms = 5000)
+    bool works(const struct rpc_tls *client, uint32_t within_ms = 60000)
     {
         tls_of_test = client;
         struct rpc_client *c = client_open(url);
@@ -42,7 +43,8 @@ struct Pair {
     }
 };
 
-/* Handshakes as far as it gets, then reads: what came inside TLS before the end, and why it ended. */
+/* Handshakes as far as it gets, then reads: what came inside TLS, a greeting or nothing before the end, and why it
+ * ended. */
 std::string session_read(const std::string &url, const struct rpc_tls *tls, std::string *why)
 {
     RawClient raw(url, false);
@@ -51,7 +53,7 @@ std::string session_read(const std::string &url, const struct rpc_tls *tls, std:
     EXPECT_EQ(OK, rpc_tls_session_new(tls, raw.fd, false, &t));
     std::string got;
     bool ready = false;
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; got.size() < 8 && i < 6000; i++) {
         char b[1000];
         if (!ready) {
             enum err e = rpc_tls_session_handshake(t);
@@ -125,15 +127,15 @@ TEST(Tls, EachCaThatTheServerTrustsIsEnough)
 TEST(Tls, AFrontendIsNobodyWhereOnlyNodesMay)
 {
     Pair p(certs_shared().peer);
-    EXPECT_FALSE(p.works(certs_shared().front, 700));
+    EXPECT_FALSE(p.works(certs_shared().front, 400));
     EXPECT_TRUE(p.works(certs_shared().peer));
 }
 
 TEST(Tls, AClientOfAnotherCaOrWithoutATimelyCertificateIsRefusedAndTheServerLives)
 {
     Pair p(certs_shared().node_1);
-    EXPECT_FALSE(p.works(certs_shared().stranger, 700));
-    EXPECT_FALSE(p.works(certs_shared().late, 700));
+    EXPECT_FALSE(p.works(certs_shared().stranger, 400));
+    EXPECT_FALSE(p.works(certs_shared().late, 400));
     EXPECT_TRUE(p.works(certs_shared().front));
     EXPECT_EQ(1u, p.srv.arrivals_count());
 }
@@ -151,7 +153,7 @@ TEST(Tls, TwoCasOfOneRootAreNotTakenForEachOther)
     {
         Pair p(n);
         EXPECT_TRUE(p.works(n)); /* though nobody has the root */
-        EXPECT_FALSE(p.works(f, 700));
+        EXPECT_FALSE(p.works(f, 400));
     }
     rpc_tls_close(n);
     rpc_tls_close(f);
@@ -160,7 +162,7 @@ TEST(Tls, TwoCasOfOneRootAreNotTakenForEachOther)
 TEST(Tls, AServerOfAnotherCaIsNotBelieved)
 {
     Pair p(certs_shared().stranger); /* which would take this client */
-    EXPECT_FALSE(p.works(certs_shared().peer, 700));
+    EXPECT_FALSE(p.works(certs_shared().peer, 400));
     EXPECT_EQ(0u, p.srv.arrivals_count());
 }
 
@@ -210,7 +212,7 @@ TEST(Tls, OlderTlsIsRefused)
 TEST(Tls, APlainClientOfATlsPortSeesNoGreeting)
 {
     Pair p(certs_shared().node_1);
-    EXPECT_FALSE(p.works(nullptr, 500));
+    EXPECT_FALSE(p.works(nullptr, 400));
     RawClient raw(p.url, false);
     ASSERT_TRUE(raw.put("PBXRPC1\n" + RawClient::framed(std::string(100, 'x'), 1)));
     std::string got;
@@ -226,7 +228,7 @@ TEST(Tls, APlainClientOfATlsPortSeesNoGreeting)
 TEST(Tls, ATlsClientOfAPlainPortGetsNowhereAndOthersDo)
 {
     Pair p(nullptr);
-    EXPECT_FALSE(p.works(certs_shared().front, 500));
+    EXPECT_FALSE(p.works(certs_shared().front, 400));
     EXPECT_TRUE(p.works(nullptr));
 }
 
@@ -251,15 +253,15 @@ TEST(Tls, OnlyTcpIsMeant)
 
 TEST(Tls, WhoNeverFinishesTheHandshakeIsCutOff)
 {
-    Pair p(certs_shared().node_1);
+    Pair p(certs_shared().node_1, 1000);
+    uint64_t before = clock_mono_ms(clock_system());
     RawClient silent(p.url, false), slow(p.url, false);
     ASSERT_TRUE(slow.put("\x16\x03\x01"));
-    struct timeval tv = {9, 0};
     char b;
     for (RawClient *r : {&silent, &slow}) {
-        setsockopt(r->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
         EXPECT_EQ(0, recv(r->fd, &b, 1, 0));
     }
+    EXPECT_GE(clock_mono_ms(clock_system()) - before, 990u);
     EXPECT_TRUE(p.works(certs_shared().front));
 }
 
@@ -297,9 +299,9 @@ TEST(Tls, ManyThreadsSendAtOnceAndEveryAnswerIsRight)
     std::atomic<int> right{0};
     for (int t = 0; t < 8; t++) {
         threads.emplace_back([&, t] {
-            for (int i = 0; i < 25; i++) {
+            for (int i = 0; i < 15; i++) {
                 std::string meta(1 + (size_t)(t * 7919 + i * 104729) % 60000, (char)('a' + t));
-                struct rpc_call call = call_make(meta, std::string((size_t)i * 7000, (char)('A' + t)), 20000);
+                struct rpc_call call = call_make(meta, std::string((size_t)i * 10000, (char)('A' + t)));
                 if (rpc_client_call(c, &call) == OK && slice_eq(call.reply.meta, call.meta) &&
                     slice_eq(call.reply.attach, call.attach)) {
                     right++;
@@ -311,7 +313,7 @@ TEST(Tls, ManyThreadsSendAtOnceAndEveryAnswerIsRight)
     for (std::thread &t : threads) {
         t.join();
     }
-    EXPECT_EQ(200, right);
+    EXPECT_EQ(120, right);
     rpc_client_close(c);
 }
 
@@ -325,19 +327,25 @@ TEST(Tls, CuttingABusyLinkAgainAndAgainLosesNoCompletion)
     ASSERT_EQ(OK, srv.open("tcp://127.0.0.1:" + std::to_string(port)));
     Proxy proxy(port);
     tls_of_test = certs.front;
-    struct rpc_client *c = client_open("tcp://127.0.0.1:" + std::to_string(proxy.port), 256);
+    struct rpc_client *clients[2]; /* so that enough are cut before the pauses between attempts grow long */
+    for (struct rpc_client *&c : clients) {
+        c = client_open("tcp://127.0.0.1:" + std::to_string(proxy.port), 256);
+    }
     tls_of_test = nullptr;
-    for (int round = 0; round < 8; round++) {
-        ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
-        Flock f(100);
+    for (int round = 0; round < 5; round++) {
+        for (struct rpc_client *c : clients) {
+            ASSERT_TRUE(eventually([&] { return rpc_client_connected(c); }));
+        }
+        Flock f(120);
         int sent = 0;
-        for (size_t i = 0; i < 100; i++) {
-            sent += f.send(c, i, std::string(i % 2 == 0 ? 5000 : 60000, 'x'), 10000) == OK ? 1 : 0;
-            if (i == 50) {
+        for (size_t i = 0; i < 120; i++) {
+            std::string meta(i / 2 % 2 == 0 ? 5000 : 60000, 'x');
+            sent += f.send(clients[i % 2], i, meta, 50000) == OK ? 1 : 0;
+            if (i == 60) {
                 proxy.cut();
             }
         }
-        ASSERT_TRUE(eventually([&] { return f.done == sent; }, 12000ms)) << round;
+        ASSERT_TRUE(eventually([&] { return f.done == sent; })) << round;
     }
     {
         std::lock_guard<std::mutex> g(srv.mutex);
@@ -345,5 +353,7 @@ TEST(Tls, CuttingABusyLinkAgainAndAgainLosesNoCompletion)
             EXPECT_EQ(1, a.second);
         }
     }
-    rpc_client_close(c);
+    for (struct rpc_client *c : clients) {
+        rpc_client_close(c);
+    }
 }
