@@ -19,6 +19,7 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -188,14 +189,14 @@ struct Server {
     return c;
 }
 
-/* Copies that live as long as the test program: callers pass temporaries. */
+/* Copies that live as long as the test program, one of each text: callers pass temporaries. */
 [[maybe_unused]] struct slice keep(const std::string &text)
 {
     static std::mutex mutex;
-    static std::list<std::string> all;
+    static std::set<std::string> all;
     std::lock_guard<std::mutex> g(mutex);
-    all.push_back(text);
-    return slice_make(all.back().data(), all.back().size());
+    const std::string &kept = *all.insert(text).first;
+    return slice_make(kept.data(), kept.size());
 }
 
 [[maybe_unused]] struct rpc_call call_make(const std::string &meta, const std::string &attach,
