@@ -150,6 +150,7 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
     enum err e = hand_off(ox, req, &p->mail);
     if (e == OK && !ox->changed) {
         e = common_refusal(&answer);
+        ox->unrecorded = req->handoff && e == ERR_QUOTA; /* it comes again, with the same id, until there is room */
     }
     return e == OK ? pb_pack(&answer.base, result) : e;
 }

@@ -60,10 +60,10 @@ void storage_fsm_set_prefix(struct storage_fsm *f, const uint8_t prefix[5]);
 /* Events of committed turns since the last call, oldest first; valid until the next turn. */
 const struct storage_event *storage_fsm_events(struct storage_fsm *f, size_t *out_n);
 
-/* The leader's check before it proposes, on a read snapshot: decodes, refuses what needs no log (bad request, missing
- * account or mailbox, quota early, staged body incomplete, wrong POP3 term) and answers a request already applied (a
- * retry) from its dedupe record: then *out_done is true and result holds the reply. grows: whether the disk watermark
- * applies. It only refuses early: apply decides. */
+/* A check before the log, on a read snapshot: decodes, refuses what apply would refuse now, and answers a request
+ * already applied (a retry) from its dedupe record: then *out_done is true and result holds the reply. grows: whether
+ * the disk watermark applies. Nobody records what it refuses, so it is for requests whose late duplicate does no harm
+ * (deploy/docs/adr/0005): those that fill staged bodies. */
 MUST_CHECK enum err storage_precheck(struct kv_txn *t, const uint8_t prefix[5], const struct entry_head *h,
                                      struct slice op, uint32_t attach_bytes, bool *out_grows, bool *out_done,
                                      struct buf *result);

@@ -37,6 +37,7 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
     struct shard_id to = {req->shard};
     struct key k;
     (void)result;
+    ox->unrecorded = true; /* the row never comes again */
     if (!p->there) {
         return OK;
     }
@@ -45,7 +46,6 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
     if (e != OK) {
         return e;
     }
-    /* Not recorded for retries: doing it again does nothing. */
     return body_ref_drop(&ox->store, p->head.body_index, (uint16_t)p->head.body_ordinal, ox->head.entry_ms);
 }
 

@@ -56,9 +56,11 @@ struct op_context {
     uint32_t body_bytes;      /* of the attachment, stored as body (pos.index, 0) */
     struct arena *arena;
     bool early;     /* a precheck */
-    bool changed;   /* commit changed something: the result is recorded for retries */
+    bool changed;   /* commit changed something */
     bool body_used; /* something refers to the attachment now */
-    uint64_t ids;   /* given by op_new_id so far */
+    /* The answer is not recorded for retries (dedupe.h): a late duplicate does no harm, whatever happens until then. */
+    bool unrecorded;
+    uint64_t ids; /* given by op_new_id so far */
     struct op_account *accounts;
     struct op_mailbox *mailboxes;
     struct uidset sets[OP_SETS_MAX]; /* freed when the entry is done */

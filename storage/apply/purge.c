@@ -39,9 +39,8 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
 {
     (void)plan;
     (void)result;
-    enum err e = step(ox, request);
-    ox->changed = false; /* nothing to answer a retry with */
-    return e;
+    ox->unrecorded = true; /* done twice it just goes further */
+    return step(ox, request);
 }
 
 STORAGE_OP(purge) = {

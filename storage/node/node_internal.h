@@ -108,7 +108,7 @@ void writer_wake(struct node *n);
 /* --- propose.c --- */
 /* Turns a write request into a proposal; answers the request by itself when it is refused. Any thread. */
 void propose_request(struct node *n, struct rpc_request *r);
-/* The same after looking at the state (on a reader thread): requests that use or fill staged bodies. */
+/* The same after looking at the state (on a reader thread): requests that fill staged bodies. */
 void propose_checked(struct node *n, struct rpc_request *r, struct kv_txn *t);
 bool propose_needs_check(const struct rpc_request *r);
 

@@ -1,5 +1,5 @@
 /* Write requests become entries: header with time and random bits, then the request's own bytes. Nothing is decoded
- * here but what fills or uses staged bodies: apply decodes once and decides. */
+ * here but what fills staged bodies: apply decodes once and decides, and its answer is on record. */
 #include "proto/base/bytes.h"
 #include "proto/base/mem.h"
 #include "proto/base/metrics.h"
@@ -163,16 +163,7 @@ void propose_request(struct node *n, struct rpc_request *r)
 
 bool propose_needs_check(const struct rpc_request *r)
 {
-    switch (r->head.method) {
-    case METHOD_STAGE_BEGIN:
-    case METHOD_STAGE_CHUNK:
-        return true;
-    case METHOD_DELIVER:
-    case METHOD_APPEND:
-        return r->attach.n == 0;
-    default:
-        return false;
-    }
+    return r->head.method == METHOD_STAGE_BEGIN || r->head.method == METHOD_STAGE_CHUNK;
 }
 
 static void chunk_propose(struct node *n, struct rpc_request *r)

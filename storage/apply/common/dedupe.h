@@ -1,6 +1,6 @@
-/* Exactly once (ARCHITECTURE, section 6): what an entry changed is recorded under its request id with its result, in
- * the account that the request is about; a retry gets the result again. Requests that changed nothing are not recorded:
- * doing them again is as good.
+/* Exactly once (ARCHITECTURE, section 6): what an entry answered is recorded under its request id, in the account that
+ * the request is about; a retry gets the same again. So are refusals and what found nothing to do: a duplicate that
+ * comes after the answer was given must not act on what others did since (deploy/docs/adr/0005).
  *
  * Records lie in buckets of five minutes of entry time, so that finding one is a few point reads, and dropping the old
  * ones a range from the front, without an index by time. The account row bounds the buckets that can hold any. */

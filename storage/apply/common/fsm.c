@@ -71,8 +71,11 @@ static enum err kill_unused_body(struct op_context *ox)
     return repl_body_kill(ox->store.t, ox->store.prefix, ox->pos.index, 0, ox->head.entry_ms);
 }
 
+/* What changed nothing else puts the account's row only when the bounds of its records move. */
 static enum err record(struct storage_fsm *f, struct op_context *ox, struct op_account *owner)
 {
+    uint32_t from = owner->row.dedupe_from;
+    uint32_t to = owner->row.dedupe_to;
     enum err e = OK;
     if (dedupe_expiry_due(&owner->row, ox->head.entry_ms, f->cfg.dedupe_ms)) {
         e = dedupe_expire(&ox->store, owner->id, &owner->row, ox->head.entry_ms, f->cfg.dedupe_ms, EXPIRE_PER_ENTRY);
@@ -81,31 +84,28 @@ static enum err record(struct storage_fsm *f, struct op_context *ox, struct op_a
         e = dedupe_put(&ox->store, owner->id, &owner->row, ox->head.entry_ms, &ox->head.request_id,
                        buf_slice(&f->value));
     }
-    owner->dirty = true;
+    owner->dirty = owner->dirty || owner->row.dedupe_from != from || owner->row.dedupe_to != to;
     return e;
 }
 
-/* A new request: refuse, or change. Leaves status and result in f->value. */
+/* A new request: refuse, or change. Leaves status and result in f->value, and on record: also those of a request that
+ * was refused or found nothing to do, since a duplicate that comes late may meet another state. */
 static enum err execute(struct storage_fsm *f, struct op_context *ox, const struct storage_op *op,
                         const ProtobufCMessage *req, struct op_account *owner)
 {
     void *plan = NULL;
-    enum err e = op->prepare == NULL ? OK : op->prepare(ox, req, &plan);
-    if (e != OK) {
-        return op_error_is_fatal(e) ? e : put_status(&f->value, e);
+    enum err e = put_status(&f->value, OK);
+    if (e == OK && op->prepare != NULL) {
+        e = op->prepare(ox, req, &plan);
     }
-    e = put_status(&f->value, OK);
     if (e == OK) {
         e = op->commit(ox, req, plan, &f->value);
     }
     /* An operation that changed nothing may still answer with a status of its own making (OpDeliver). */
-    if (e != OK && !op_error_is_fatal(e) && !ox->changed) {
-        return put_status(&f->value, e);
-    }
     if (e != OK && !op_error_is_fatal(e)) {
-        e = ERR_CORRUPT; /* commit met rows that contradict each other */
+        e = ox->changed ? ERR_CORRUPT /* commit met rows that contradict each other */ : put_status(&f->value, e);
     }
-    if (e == OK && ox->changed) {
+    if (e == OK && !ox->unrecorded) {
         e = record(f, ox, owner);
     }
     return e == OK ? op_context_flush(ox) : e;

@@ -38,6 +38,7 @@ static enum err encode(struct op_context *ox, const Pb__OpDeliver *req, const Pb
     op.n_recipients = h->n_recipients;
     op.record = req->record;
     op.reverse_path = req->reverse_path;
+    op.handoff = true;
     enum err e = buf_append(out, &head, sizeof(head));
     return e == OK ? pb_pack(&op.base, out) : e;
 }

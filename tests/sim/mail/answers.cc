@@ -134,9 +134,7 @@ void Post::expunged(Account *a, uint64_t box, const std::vector<uint32_t> &uids,
     if (r.status == OK) {
         auto res = unpack<Pb__OpExpungeResult>(r.meta);
         ledger.saw_modseq(a, s, res->modseq);
-        if (res->modseq != 0 || r.alone) {
-            removed(a, box, uids, call, set_of(res->uids), all, s);
-        }
+        removed(a, box, uids, call, set_of(res->uids), all, s);
     } else if (r.sure) {
         if (r.status == ERR_NOTFOUND) {
             ledger.saw_box_gone(a, s, box);
@@ -153,8 +151,7 @@ void Post::copied(Account *a, uint64_t box, const std::vector<uint32_t> &uids, u
         Fate &f = a->fates[b->rows.at(uid).marker];
         return move ? f.moves_unsure : f.copies_unsure;
     };
-    bool nothing = r.status == OK && unpack<Pb__OpCopyResult>(r.meta)->source_uids.len == 0;
-    if ((r.status != OK && !r.sure) || (nothing && !r.alone)) {
+    if (r.status != OK && !r.sure) {
         return;
     }
     for (uint32_t uid : uids) {

@@ -27,6 +27,7 @@ struct PostOptions : cluster::Options {
     int staged_percent = 6;
     size_t mail_max = 2000;
     uint64_t call_delay_ms = 4;
+    int call_late_percent = 2;      /* of requests: they arrive when others of the same call are long answered */
     int call_loss_percent = 2;      /* of requests and of answers */
     int call_partition_per_min = 3; /* of each device and node */
     uint64_t deadline_ms = 15000;
@@ -40,11 +41,8 @@ struct Answer {
     enum err status = ERR_TIMEOUT;
     std::string meta;
     std::string attach;
-    /* OK, or: it certainly has not happened and will not. */
+    /* OK, or: it certainly has not happened and will not, whatever other attempts are under way. */
     bool sure = false;
-    /* No other attempt is under way. What changed nothing is not recorded: another attempt may still change something.
-     */
-    bool alone = false;
 };
 
 /* One call of a frontend: the same id in all its attempts. */

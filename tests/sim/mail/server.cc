@@ -42,8 +42,7 @@ static struct entry_head head_of(const Call &c, uint64_t entry_ms)
 
 void Post::serve_write(cluster::Node *n, const CallRef &c, const Reply &reply)
 {
-    bool mail = (c->method == METHOD_DELIVER || c->method == METHOD_APPEND) && c->body.empty();
-    if (!mail && c->method != METHOD_STAGE_BEGIN && c->method != METHOD_STAGE_CHUNK) {
+    if (c->method != METHOD_STAGE_BEGIN && c->method != METHOD_STAGE_CHUNK) {
         propose(n, c, true, reply);
         return;
     }

@@ -58,6 +58,7 @@ inline PostOptions swarm(uint64_t seed)
     o.call_partition_per_min = some({0, 1, 6});
     o.deadline_ms = one_of({4000, 15000});
     o.silence_ms = one_of({700, 2500});
+    o.call_late_percent = some({0, 2, 10});
     return o;
 }
 

@@ -162,9 +162,15 @@ void World::carry_deliver(uint32_t shard, const std::shared_ptr<Carry> &c)
     if (c->staged_index == 0) {
         r->body = c->content->body;
     }
-    r->done = [c](enum err status, const std::string &) {
+    r->done = [this, c](enum err status, const std::string &result) {
+        enum err e = status == OK ? err_from_wire(get_le32(reinterpret_cast<const uint8_t *>(result.data()))) : status;
+        bool full = e == ERR_QUOTA && chance(60); /* tried once more, or given up */
         c->busy = false;
-        c->delivered = status == OK;
+        c->delivered = status == OK && !full;
+        if (full) {
+            c->staged_index = 0;
+            counts["handoffs to a full mailbox"]++;
+        }
     };
     queue_.push_back(r);
 }

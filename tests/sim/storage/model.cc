@@ -73,6 +73,12 @@ static bool forgotten(const Entry &e, const Outcome &o)
     return e.method == METHOD_STAGE_BEGIN && o.entry_ms / STEP_MS + 3 < e.entry_ms / STEP_MS;
 }
 
+/* A handoff to a full mailbox, which its courier brings until there is room. */
+static bool tried_again(const Entry &e, const Outcome &o)
+{
+    return e.method == METHOD_DELIVER && o.status == ERR_QUOTA && unpack<Pb__OpDeliver>(e.op)->handoff;
+}
+
 Outcome Model::apply(const Entry &e)
 {
     ShardFacts &s = shards[e.shard];
@@ -83,7 +89,8 @@ Outcome Model::apply(const Entry &e)
     ticked_.clear();
     Outcome o = run(e);
     o.entry_ms = e.entry_ms;
-    if (!e.dry && o.changed) {
+    o.recorded = e.method != METHOD_PURGE && e.method != METHOD_HANDOFF_DONE && !tried_again(e, o);
+    if (!e.dry && o.recorded) {
         s.done[e.id] = o;
     }
     return o;

@@ -145,6 +145,7 @@ struct RowOutcome {
 struct Outcome {
     enum err status = OK;
     bool changed = false;
+    bool recorded = true; /* whoever asks again gets the same answer */
     uint64_t modseq = 0;
     uint64_t index = 0;
     MailboxRef mailbox;
@@ -162,7 +163,7 @@ struct Outcome {
 
 struct ShardFacts {
     std::map<uint64_t, Stage> staged;
-    std::map<std::string, Outcome> done;                /* by request id: entries that changed something */
+    std::map<std::string, Outcome> done;                /* by request id: what they answered */
     std::map<std::pair<uint64_t, uint32_t>, Owed> owed; /* handoffs: (index, to) */
     std::map<uint64_t, AccountRef> accounts;
 };

@@ -264,7 +264,7 @@ void check_result(Model *model, const Entry &e, Outcome &expected, const std::st
     } else if (check != checks.end()) {
         check->second({model, e, expected, bytes});
     }
-    if (!expected.changed) {
+    if (!expected.recorded) {
         return;
     }
     Outcome &kept = model->shards[e.shard].done.at(e.id);

@@ -248,8 +248,7 @@ bool World::attempt(const RequestRef &r, struct kv_txn *t)
     h.issue_ms = r->internal ? now : r->issue_ms;
     memcpy(h.request_id.b, r->id.data(), sizeof(h.request_id.b));
     rng_fill(&rng_, h.random, sizeof(h.random));
-    bool mail = (r->method == METHOD_DELIVER || r->method == METHOD_APPEND) && r->body.empty();
-    bool check = (!r->internal && (r->checked || mail)) || (!r->internal && chance(15));
+    bool check = !r->internal && (r->checked || chance(15));
     if (check && !precheck(r, t, h, &grows)) {
         return false;
     }

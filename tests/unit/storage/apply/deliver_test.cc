@@ -101,16 +101,46 @@ TEST_F(Deliver, delivers_a_request_once_and_kills_the_second_body)
     EXPECT_EQ(first.bytes, again.substr(4));
 }
 
-TEST_F(Deliver, tries_a_refused_request_again)
+TEST_F(Deliver, a_refused_request_that_comes_late_is_refused_whatever_happened_since)
 {
     Options o;
     o.request_id = "0123456789abcdef";
     o.account = 13;
     EXPECT_EQ(ERR_NOTFOUND, s.deliver({13}, simple_mail(1), o).status);
-    ASSERT_EQ(OK, s.create_account(13));
+    ASSERT_EQ(OK, s.create_account(13, 10));
+    EXPECT_EQ(ERR_NOTFOUND, s.deliver({13}, simple_mail(1), o).status);
+    o.request_id = "123456789abcdef0";
+    EXPECT_EQ(ERR_QUOTA, s.deliver({13}, simple_mail(1), o).status);
+    Pb__OpQuotaSet q = PB__OP_QUOTA_SET__INIT;
+    q.account = 13;
+    ASSERT_EQ(OK, s.apply(METHOD_QUOTA_SET, &q.base, 13).status);
+    EXPECT_EQ(ERR_QUOTA, s.deliver({13}, simple_mail(1), o).status);
+    EXPECT_TRUE(s.body_dead(s.index - 1));
+    Result r = s.select(13, "INBOX");
+    EXPECT_EQ(0u, UNPACK(Pb__ReadSelectResult, pb__read_select_result, r)->info->messages);
+    EXPECT_EQ(OK, s.deliver({13}, simple_mail(1)).status);
+    EXPECT_EQ("", s.check());
+}
+
+TEST_F(Deliver, a_handoff_to_a_full_mailbox_may_come_again_until_there_is_room)
+{
+    Options o;
+    o.request_id = "0123456789abcdef";
+    o.handoff = true;
+    ASSERT_EQ(OK, s.create_account(13, 10));
+    EXPECT_EQ(ERR_QUOTA, s.deliver({13}, simple_mail(1), o).status);
+    Pb__OpQuotaSet q = PB__OP_QUOTA_SET__INIT;
+    q.account = 13;
+    ASSERT_EQ(OK, s.apply(METHOD_QUOTA_SET, &q.base, 13).status);
+    EXPECT_EQ(OK, s.deliver({13}, simple_mail(1), o).status);
     EXPECT_EQ(OK, s.deliver({13}, simple_mail(1), o).status);
     Result r = s.select(13, "INBOX");
     EXPECT_EQ(1u, UNPACK(Pb__ReadSelectResult, pb__read_select_result, r)->info->messages);
+    o.request_id = "123456789abcdef0"; /* gone for good: no more tries */
+    o.account = 14;
+    EXPECT_EQ(ERR_NOTFOUND, s.deliver({14}, simple_mail(1), o).status);
+    ASSERT_EQ(OK, s.create_account(14));
+    EXPECT_EQ(ERR_NOTFOUND, s.deliver({14}, simple_mail(1), o).status);
 }
 
 TEST_F(Deliver, finds_the_record_of_a_delivery_made_before_the_account_of_its_head_was)
@@ -224,6 +254,7 @@ TEST_F(Deliver, hands_off_to_other_shards_with_a_reference_of_their_own)
     Pb__OpDeliver *forward = pb__op_deliver__unpack(nullptr, packed_op.len, buf_slice(&packed_op).p);
     ASSERT_NE(nullptr, forward);
     EXPECT_EQ(77u, forward->recipients[0]->account);
+    EXPECT_TRUE(forward->handoff);
     EXPECT_EQ(m.record, str(forward->record));
     EXPECT_STREQ("sender@example.org", forward->reverse_path);
     pb__op_deliver__free_unpacked(forward, nullptr);

@@ -169,6 +169,55 @@ TEST_F(Messages, store_is_done_once_and_answers_the_same_again)
     EXPECT_EQ(0u, column<uint64_t>(UNPACK(Pb__ReadFetchResult, pb__read_fetch_result, r)->flags)[0]);
 }
 
+TEST_F(Messages, a_store_that_found_nothing_to_do_finds_nothing_when_it_comes_late)
+{
+    fill(1);
+    Options o;
+    o.request_id = "0123456789abcdef";
+    ASSERT_EQ(OK, s.store(kAlice, inbox, uids({1}), 1, FLAG_SEEN).status);
+    Result first = s.store(kAlice, inbox, uids({1}), 1, FLAG_SEEN, {}, -1, o);
+    ASSERT_EQ(OK, first.status);
+    ASSERT_EQ(OK, s.store(kAlice, inbox, uids({1}), 2, FLAG_SEEN).status);
+    EXPECT_EQ(first.bytes, s.store(kAlice, inbox, uids({1}), 1, FLAG_SEEN, {}, -1, o).bytes);
+    Result r = s.fetch(kAlice, inbox, uids({1}), FETCH_COL_FLAGS);
+    EXPECT_EQ(0u, column<uint64_t>(UNPACK(Pb__ReadFetchResult, pb__read_fetch_result, r)->flags)[0]);
+}
+
+TEST_F(Messages, an_expunge_of_nothing_and_a_refused_create_stay_what_they_were)
+{
+    fill(1);
+    Options o;
+    o.request_id = "0123456789abcdef";
+    Result first = s.expunge(kAlice, inbox, uids({1}), true, 0, o);
+    ASSERT_EQ(OK, first.status);
+    ASSERT_EQ(OK, s.store(kAlice, inbox, uids({1}), 1, FLAG_DELETED).status);
+    EXPECT_EQ(first.bytes, s.expunge(kAlice, inbox, uids({1}), true, 0, o).bytes);
+    EXPECT_EQ(1u, count("INBOX"));
+    o.request_id = "123456789abcdef0";
+    ASSERT_EQ(OK, s.create(kAlice, "Work").status);
+    ASSERT_EQ(ERR_EXISTS, s.create(kAlice, "Work", o).status);
+    ASSERT_EQ(OK, s.remove(kAlice, "Work").status);
+    EXPECT_EQ(ERR_EXISTS, s.create(kAlice, "Work", o).status);
+    EXPECT_EQ(OK, s.create(kAlice, "Work").status) << "it is not there";
+}
+
+TEST_F(Messages, a_request_that_changes_nothing_writes_its_record_alone)
+{
+    fill(1);
+    ASSERT_EQ(OK, s.store(kAlice, inbox, uids({1}), 1, FLAG_SEEN).status);
+    auto before = s.state();
+    ASSERT_EQ(OK, s.store(kAlice, inbox, uids({1}), 1, FLAG_SEEN).status);
+    ASSERT_EQ(ERR_EXISTS, s.create(kAlice, "INBOX").status);
+    auto after = s.state();
+    EXPECT_EQ(before.size() + 2, after.size());
+    for (const auto &row : after) {
+        auto it = before.find(row.first);
+        bool record = row.first[0] == 'a' && row.first[9] == 'D';
+        EXPECT_TRUE((it == before.end() && record) || (it != before.end() && it->second == row.second));
+    }
+    EXPECT_EQ("", s.check());
+}
+
 TEST_F(Messages, a_result_larger_than_a_row_is_recorded_too)
 {
     fill_large(1000);

@@ -170,6 +170,7 @@ struct Options {
     const char *request_id = nullptr; /* 16 bytes; fresh when null */
     uint64_t account = UINT64_MAX;    /* of the head; the operation's by default */
     bool commit = true;
+    bool handoff = false; /* of a delivery */
 };
 
 class Shard
@@ -473,15 +474,16 @@ class Shard
         op.n_recipients = p.size();
         op.body = &body;
         op.record = bin(mail.record);
+        op.handoff = o.handoff;
         return apply(METHOD_DELIVER, &op.base, accounts.empty() ? 0 : accounts[0], mail.raw, o);
     }
 
-    Result create(uint64_t id, const std::string &name)
+    Result create(uint64_t id, const std::string &name, const Options &o = {})
     {
         Pb__OpMailboxCreate op = PB__OP_MAILBOX_CREATE__INIT;
         op.account = id;
         op.name = const_cast<char *>(name.c_str());
-        return apply(METHOD_MAILBOX_CREATE, &op.base, id);
+        return apply(METHOD_MAILBOX_CREATE, &op.base, id, "", o);
     }
 
     Result remove(uint64_t id, const std::string &name)
@@ -522,7 +524,7 @@ class Shard
     }
 
     Result expunge(uint64_t id, uint64_t mailbox, const std::string &set, bool only_deleted = false,
-                   uint64_t pop3_term = 0)
+                   uint64_t pop3_term = 0, const Options &o = {})
     {
         Pb__OpExpunge op = PB__OP_EXPUNGE__INIT;
         op.account = id;
@@ -530,7 +532,7 @@ class Shard
         op.uids = bin(set);
         op.only_deleted = only_deleted;
         op.pop3_term = pop3_term;
-        return apply(METHOD_EXPUNGE, &op.base, id);
+        return apply(METHOD_EXPUNGE, &op.base, id, "", o);
     }
 
     Result copy(uint64_t id, uint64_t mailbox, const std::string &set, const std::string &to,

@@ -108,6 +108,7 @@ TEST_F(NodeTest, AStagedBodyIsDeliveredAndHandedOff)
         ASSERT_EQ(OK, stage_chunk(a, index, msg, off).e());
         ASSERT_EQ(OK, stage_chunk(a, index, msg, off).e()) << "a chunk sent again";
     }
+    EXPECT_EQ(ERR_INVAL, run(&early).e()) << "what was refused was done after all";
     struct rpc_call c = call_of(a.shard, a.id, METHOD_DELIVER, meta, "");
     ASSERT_EQ(OK, run(&c).e());
     EXPECT_EQ(msg, body(a, 1));
