@@ -65,6 +65,7 @@ struct volume_config {
  */
 struct repl_received {
     struct queue_node node;
+    struct node_id from; /* whose link it came over: a message that names another sender is dropped */
     struct slice bytes;
     void (*release)(struct repl_received *r);
     uint32_t refs; /* the volume's: entries that wait for the disk refer to the bytes */

@@ -44,6 +44,7 @@ struct volume {
     struct buf body;          /* of the entry that goes into it */
     struct kv_txn *reader;    /* open while groups are stepped before the transaction; NULL = none was needed */
     uint64_t grid_ms;         /* monotonic: when timers are looked at next */
+    uint64_t impostor_log_ms; /* monotonic: no log line about messages in another's name before */
     uint64_t pause_until_ms;  /* monotonic: no upkeep and no start before */
     uint64_t purge_at_ms;     /* wall clock: earliest walk over dead bodies of any group, UINT64_MAX = none */
     bool above_watermark;     /* written by the turn, read by volume_stats */

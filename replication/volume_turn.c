@@ -5,6 +5,7 @@
 #define UPKEEP_IDLE_MS 50 /* upkeep waits this long for a turn that commits anyway */
 #define WAIT_MS_MAX 60000
 #define WATERMARK_MS 1000 /* between looks at the free space */
+#define IMPOSTOR_LOG_MS 60000
 
 /* --- inbox --- */
 
@@ -62,11 +63,25 @@ static void take_inbox(struct volume *v, struct proposal *list)
 
 /* --- peers --- */
 
+/* A node speaks for itself only: one that is confused must not vote or acknowledge for others. */
+static bool in_own_name(struct volume *v, const struct repl_received *r, const struct repl_message *m, uint64_t now_ms)
+{
+    if (m->from.v == r->from.v) {
+        return true;
+    }
+    if (now_ms >= v->impostor_log_ms) {
+        v->impostor_log_ms = now_ms + IMPOSTOR_LOG_MS;
+        log_warn("replica.impostor", "a node sends messages in another's name: they are dropped",
+                 LOG_U64("node", r->from.v), LOG_U64("name", m->from.v), LOG_U64("shard", m->shard.v));
+    }
+    return false;
+}
+
 static void take_message(struct volume *v, struct repl_received *r, struct slice bytes, uint64_t now_ms)
 {
     struct repl_message m;
     struct group *g = NULL;
-    if (repl_message_get(bytes, &m) == OK) {
+    if (repl_message_get(bytes, &m) == OK && in_own_name(v, r, &m, now_ms)) {
         g = volume_group(v, m.shard);
     }
     if (g == NULL || g->state != GROUP_RUNNING || m.to.v != g->node.v || m.from.v == g->node.v) {

@@ -55,6 +55,7 @@ static void bundle_arrived(struct node *n, struct rpc_links_frame *f)
         return;
     }
     in->frame = f;
+    in->r.from = f->from;
     in->r.bytes = slice_sub(f->bytes, 1, f->bytes.n);
     in->r.release = inbound_release;
     if (queue_push(&n->received, &in->r.node)) {

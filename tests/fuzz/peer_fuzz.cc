@@ -177,6 +177,7 @@ class Node
             m = new Mail();
             m->bytes = received;
             m->r.bytes = slice_make(m->bytes.data(), m->bytes.size());
+            m->r.from.v = received.size() < 20 ? 2 : get_le64(m->r.bytes.p + 12); /* as its first message says */
             m->r.release = release;
             mail_held++;
         }

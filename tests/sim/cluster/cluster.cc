@@ -95,7 +95,7 @@ void World::deliver()
             Link &l = links_[i][j];
             while (!l.way.empty() && l.way.front().first <= now_) {
                 if (nodes[j]->alive() && l.blocked_until <= now_) {
-                    nodes[j]->receive(l.way.front().second);
+                    nodes[j]->receive(nodes[i]->id, l.way.front().second);
                 }
                 l.way.pop_front();
             }

@@ -171,7 +171,7 @@ void Node::release(struct repl_received *r)
     delete m;
 }
 
-void Node::receive(const std::string &message)
+void Node::receive(uint64_t from, const std::string &message)
 {
     Mail *m = new Mail();
     uint8_t n[4];
@@ -179,6 +179,7 @@ void Node::receive(const std::string &message)
     m->node = this;
     m->bytes = std::string(reinterpret_cast<char *>(n), 4) + message;
     m->r.bytes = slice_make(m->bytes.data(), m->bytes.size());
+    m->r.from.v = from;
     m->r.release = release;
     mail_.push_back(m);
     wake_at = 0;

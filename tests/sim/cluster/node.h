@@ -27,7 +27,7 @@ class Node
     void power_on();
     void turn();
     void submit(const Proposal &p);
-    void receive(const std::string &message);
+    void receive(uint64_t from, const std::string &message);
     void receive_frame(uint64_t from, const std::string &frame);
     /* A linearizable read: done(OK) when a snapshot opened now has all that it must see; at once with Reads::UNASKED.
      * ERR_UNAVAILABLE when the node dies. */

@@ -36,7 +36,7 @@ struct Node {
     Machine machine;
     std::deque<Letter> *wire = nullptr;
     std::vector<Write *> queued;
-    std::string inbox;
+    std::vector<std::pair<uint64_t, std::string>> inbox; /* from whom, and messages */
 
     static void send(void *ctx, struct node_id to, bool bulk, struct slice message)
     {
@@ -119,26 +119,35 @@ class Peers : public testing::Test
     {
         Node *n = nodes[id].get();
         struct proposal *list = nullptr;
-        Mail *m = nullptr;
+        struct repl_received *received = nullptr;
         for (auto it = n->queued.rbegin(); it != n->queued.rend(); ++it) {
             (*it)->p.node.next = list == nullptr ? nullptr : &list->node;
             list = &(*it)->p;
         }
         n->queued.clear();
-        if (!n->inbox.empty()) {
-            m = new Mail();
+        for (auto it = n->inbox.rbegin(); it != n->inbox.rend(); ++it) {
+            Mail *m = new Mail();
             memset(&m->r, 0, sizeof(m->r));
-            m->bytes.swap(n->inbox);
+            m->bytes = it->second;
+            m->r.node.next = received == nullptr ? nullptr : &received->node;
+            m->r.from.v = it->first;
             m->r.bytes = slice_of(m->bytes);
             m->r.release = Mail::release;
+            received = &m->r;
         }
-        return volume_turn(n->volume, list, m == nullptr ? nullptr : &m->r);
+        n->inbox.clear();
+        return volume_turn(n->volume, list, received);
     }
-    void receive(uint64_t to, const std::string &message)
+    /* from 0: of whom it says. */
+    void receive(uint64_t to, const std::string &message, uint64_t from = 0)
     {
         uint8_t n[4];
+        struct repl_message m;
         put_le32(n, static_cast<uint32_t>(message.size()));
-        nodes[to]->inbox += std::string(reinterpret_cast<char *>(n), 4) + message;
+        if (from == 0 && repl_message_get(slice_of(message), &m) == OK) {
+            from = m.from.v;
+        }
+        nodes[to]->inbox.emplace_back(from, std::string(reinterpret_cast<char *>(n), 4) + message);
     }
     /* What is on its way arrives, or is lost. */
     void deliver()
@@ -147,7 +156,7 @@ class Peers : public testing::Test
         now.swap(wire);
         for (const Letter &l : now) {
             if (cut.count({l.from, l.to}) == 0 && !(l.bulk && no_bulk) && nodes[l.to]->volume != nullptr) {
-                receive(l.to, l.bytes);
+                receive(l.to, l.bytes, l.from);
             }
         }
     }

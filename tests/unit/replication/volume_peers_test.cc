@@ -572,11 +572,31 @@ TEST_F(Peers, MessagesForOthersAndGarbageAreDropped)
     m.shard = {5};
     receive(1, encode(m));
     receive(1, "garbage");
-    nodes[1]->inbox += std::string("\xff\xff\xff\x7f too long", 13);
+    nodes[1]->inbox.emplace_back(2, std::string("\xff\xff\xff\x7f too long", 13));
     turn(1);
     volume_stats(nodes[1]->volume, &after);
     EXPECT_EQ(after.messages_dropped, before.messages_dropped + 5);
     EXPECT_TRUE(leads(1));
+}
+
+TEST_F(Peers, ANodeSpeaksForItselfOnly)
+{
+    start();
+    uint64_t term = status(1).term;
+    struct volume_stats before;
+    struct volume_stats after;
+    struct repl_message m = message_to_1(REPL_MESSAGE_APPEND_RESULT, term + 1);
+    m.from = {2};
+    volume_stats(nodes[1]->volume, &before);
+    receive(1, encode(m), 3); /* node 3 in node 2's name: a higher term would end the leadership */
+    turn(1);
+    volume_stats(nodes[1]->volume, &after);
+    EXPECT_EQ(after.messages_dropped, before.messages_dropped + 1);
+    EXPECT_TRUE(leads(1));
+    EXPECT_EQ(status(1).term, term);
+    receive(1, encode(m), 2);
+    turn(1);
+    EXPECT_FALSE(leads(1));
 }
 
 /* --- what readers look at --- */
