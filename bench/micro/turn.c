@@ -92,6 +92,23 @@ void turn_store(void *state)
     shard_turn(t->shard);
 }
 
+/* Of a flag that none of them has. */
+void turn_store_same(void *state)
+{
+    struct turn *t = state;
+    Pb__OpStore op = PB__OP_STORE__INIT;
+    op.account = SHARD_ACCOUNT;
+    op.mailbox = t->inbox;
+    op.flags = FLAG_DRAFT;
+    op.mode = PB__OP_STORE__MODE__REMOVE;
+    for (int i = 0; i < SHARD_BATCH; i++) {
+        t->uid = t->uid % MESSAGES + 1;
+        op.uids = shard_uids(t->uid, t->uid, &t->uids);
+        shard_write(t->shard, METHOD_STORE, &op.base, slice_str(""));
+    }
+    shard_turn(t->shard);
+}
+
 void turn_close(void *state)
 {
     struct turn *t = state;

@@ -12,6 +12,7 @@ void *turn_open(enum shard_kv kind);
 void turn_deliver(void *state);
 void turn_append(void *state);
 void turn_store(void *state);
+void turn_store_same(void *state);
 void turn_close(void *state);
 
 #ifdef __cplusplus
