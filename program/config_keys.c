@@ -90,6 +90,10 @@ const struct config_key config_keys[] = {
     STR("cluster.node_ca", cluster_node_ca, "", "CA of storage nodes: who may replicate, and who is believed."),
     STR("cluster.frontend_ca", cluster_frontend_ca, "",
         "CA of frontends: who may call this node besides storage nodes (storage role)."),
+    NUM("cluster.read_lease_drift_percent", read_lease_drift_percent, "0", 0, 50,
+        "By how many percent the clocks of two storage nodes may differ in rate, e.g. 10: leaders then answer reads "
+        "under a lease, without asking the others. A node whose clock is worse may answer with an old state. 0: no "
+        "leases. The same on all nodes, of one version (storage role)."),
 
     STR("frontend.storage", frontend_storage, "tcp://127.0.0.1:2100",
         "RPC addresses of storage nodes, separated by commas; the nodes name the others of their cluster (role "

@@ -75,6 +75,7 @@ enum err storage_start(const struct config *c, bool in_process, struct storage *
         .dead_retention_ms = c->storage_retention_ms,
         .flush_delay_ms = (uint32_t)c->storage_flush_delay_ms,
         .dedupe_ms = c->storage_dedupe_ms,
+        .lease_drift_percent = (uint32_t)c->read_lease_drift_percent,
         .peer_address = self.peer,
         .rpc_address = self.rpc,
         .events_address = self.events,

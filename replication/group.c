@@ -335,7 +335,12 @@ enum err group_start_raft(struct group *g, struct kv_txn *t, uint64_t now_ms, un
                           struct raft_driver_update *out)
 {
     const struct raft_driver_config cfg = {
-        .node = g->node, .seed = seed, .election_ms = g->limits.election_ms, .heartbeat_ms = g->limits.heartbeat_ms};
+        .node = g->node,
+        .seed = seed,
+        .election_ms = g->limits.election_ms,
+        .heartbeat_ms = g->limits.heartbeat_ms,
+        .lease_drift_percent = g->limits.lease_drift_percent,
+    };
     struct raft_driver *raft;
     ASSERT(g->state == GROUP_DURABLE);
     enum err e = raft_driver_new(&cfg, &raft);

@@ -31,6 +31,7 @@ struct group_view {
     uint64_t commit;
     uint64_t alone;         /* the only server */
     uint64_t configuration; /* index of the one in force, committed or not */
+    uint64_t lease_ms;      /* 0 = none, or until when it lasts */
     uint64_t n_voters;      /* 0 unless it leads */
     uint64_t voters[RAFT_SERVERS_MAX];
 };
@@ -73,6 +74,7 @@ struct group_limits {
     uint64_t sole_bytes_max;
     unsigned election_ms;
     unsigned heartbeat_ms;
+    unsigned lease_drift_percent;
     uint64_t dead_retention_ms;
 };
 

@@ -125,6 +125,7 @@ static enum err send_append(const struct step *s, const struct repl_message *wan
     size_t in_message = 0;
     size_t sent = 0;
     m.n_entries = 0;
+    m.sent_ms = s->g->limits.lease_drift_percent != 0 ? s->now_ms : 0; /* or earlier than it is sent */
     enum err e = begin_append(s, &m);
     for (; e == OK && left > 0 && sent < BURST_BYTES_MAX; left--) {
         struct repl_entry entry;

@@ -21,6 +21,7 @@ static void view_write(struct group_view *v, const struct group_view *next)
     set(&v->commit, next->commit);
     set(&v->alone, next->alone);
     set(&v->configuration, next->configuration);
+    set(&v->lease_ms, next->lease_ms);
     set(&v->n_voters, next->n_voters);
     for (size_t i = 0; i < next->n_voters; i++) {
         set(&v->voters[i], next->voters[i]);
@@ -38,6 +39,7 @@ bool group_view_read(struct group *g, struct volume_read *out)
         out->index = get(&v->commit);
         out->alone = get(&v->alone) != 0;
         out->configuration = get(&v->configuration);
+        out->lease_ms = get(&v->lease_ms);
         out->n_voters = get(&v->n_voters);
         for (size_t i = 0; i < out->n_voters && i < RAFT_SERVERS_MAX; i++) {
             out->voters[i].v = get(&v->voters[i]);
@@ -81,6 +83,7 @@ void group_publish(struct group *g)
                               .configuration = raft_driver_configuration_index(raft)};
     if (next.leads_term != 0) {
         take_voters(g, &next);
+        next.lease_ms = raft_driver_lease_ms(raft);
     }
     set(&g->term, raft_driver_term(raft));
     set(&g->leader, raft_driver_leader(raft).v);

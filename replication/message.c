@@ -8,12 +8,23 @@
 #define FLAG_GRANTED 4
 #define FLAG_AGAIN 8
 #define FLAG_LAST 16
+#define FLAG_SENT 32
 #define FIELDS_BYTES_MAX 44
 #define APPEND_HEAD_BYTES (REPL_MESSAGE_HEAD_BYTES + 28)
 #define APPEND_COUNT_AT (REPL_MESSAGE_HEAD_BYTES + 24)
 #define WIRE_ENTRY_BYTES 20
 
 /* --- out --- */
+
+/* Only when there is one: nodes of a version without leases do not know it. */
+static size_t put_sent(const struct repl_message *m, uint8_t *p)
+{
+    if (m->sent_ms == 0) {
+        return 0;
+    }
+    put_le64(p, m->sent_ms);
+    return 8;
+}
 
 static size_t put_fields(const struct repl_message *m, uint8_t *p)
 {
@@ -23,11 +34,11 @@ static size_t put_fields(const struct repl_message *m, uint8_t *p)
         put_le64(p + 8, m->index_term);
         put_le64(p + 16, m->commit);
         put_le32(p + 24, 0);
-        return 28;
+        return 28 + put_sent(m, p + 28);
     case REPL_MESSAGE_APPEND_RESULT:
         put_le64(p, m->rejected);
         put_le64(p + 8, m->index);
-        return 16;
+        return 16 + put_sent(m, p + 16);
     case REPL_MESSAGE_VOTE:
     case REPL_MESSAGE_TIMEOUT_NOW:
         put_le64(p, m->index);
@@ -69,7 +80,8 @@ enum err repl_message_put(const struct repl_message *m, struct buf *out)
     memset(p, 0, REPL_MESSAGE_HEAD_BYTES);
     p[0] = (uint8_t)m->type;
     p[1] = (uint8_t)((m->pre_vote ? FLAG_PRE_VOTE : 0) | (m->disrupt ? FLAG_DISRUPT : 0) |
-                     (m->granted ? FLAG_GRANTED : 0) | (m->again ? FLAG_AGAIN : 0) | (m->last ? FLAG_LAST : 0));
+                     (m->granted ? FLAG_GRANTED : 0) | (m->again ? FLAG_AGAIN : 0) | (m->last ? FLAG_LAST : 0) |
+                     (m->sent_ms != 0 ? FLAG_SENT : 0));
     put_le16(p + 2, m->attempt);
     put_le32(p + 4, m->shard.v);
     put_le64(p + 8, m->from.v);
@@ -160,7 +172,6 @@ static bool entry_is_sound(struct reader *r, uint64_t previous, size_t i, uint64
 static enum err get_entries(struct reader *r, struct repl_message *m)
 {
     uint64_t last_term = m->index_term;
-    m->n_entries = reader_le32(r);
     if (r->failed || m->n_entries > REPL_MESSAGE_ENTRIES_MAX || (m->index == 0) != (m->index_term == 0)) {
         return ERR_CORRUPT;
     }
@@ -173,17 +184,20 @@ static enum err get_entries(struct reader *r, struct repl_message *m)
     return last_term <= m->term ? OK : ERR_CORRUPT;
 }
 
-static enum err get_fields(struct reader *r, struct repl_message *m)
+static enum err get_fields(struct reader *r, struct repl_message *m, bool sent)
 {
     switch (m->type) {
     case REPL_MESSAGE_APPEND:
         m->index = reader_le64(r);
         m->index_term = reader_le64(r);
         m->commit = reader_le64(r);
+        m->n_entries = reader_le32(r);
+        m->sent_ms = sent ? reader_le64(r) : 0;
         return get_entries(r, m);
     case REPL_MESSAGE_APPEND_RESULT:
         m->rejected = reader_le64(r);
         m->index = reader_le64(r);
+        m->sent_ms = sent ? reader_le64(r) : 0;
         return OK;
     case REPL_MESSAGE_VOTE:
     case REPL_MESSAGE_TIMEOUT_NOW:
@@ -241,8 +255,9 @@ enum err repl_message_get(struct slice bytes, struct repl_message *out)
     m.granted = (flags & FLAG_GRANTED) != 0;
     m.again = (flags & FLAG_AGAIN) != 0;
     m.last = (flags & FLAG_LAST) != 0;
-    enum err e = get_fields(&r, &m);
-    if (e != OK || r.failed || reader_left(&r) > 0 || m.index > REPL_MESSAGE_NUMBER_MAX) {
+    enum err e = get_fields(&r, &m, (flags & FLAG_SENT) != 0);
+    bool empty = (flags & FLAG_SENT) != 0 && m.sent_ms == 0;
+    if (e != OK || r.failed || reader_left(&r) > 0 || m.index > REPL_MESSAGE_NUMBER_MAX || empty) {
         return ERR_CORRUPT;
     }
     *out = m;

@@ -3,9 +3,9 @@
  *
  * Bytes, little-endian: type(1) flags(1) attempt(2) shard(4) from(8) to(8) term(8), then by type
  *
- *   APPEND         prev index(8) prev term(8) commit(8) entries(4), for each: term(8) type(1) 0(3) data bytes(4) body
- *                  bytes(4) data body
- *   APPEND_RESULT  rejected(8) last index(8)
+ *   APPEND         prev index(8) prev term(8) commit(8) entries(4) [sent(8)], for each entry: term(8) type(1) 0(3)
+ *                  data bytes(4) body bytes(4) data body      flags: 32 sent is there
+ *   APPEND_RESULT  rejected(8) last index(8) [sent(8)]        flags: 32 sent is there
  *   VOTE           last index(8) last term(8)                 flags: 1 pre-vote, 2 disrupt leader
  *   VOTE_RESULT    -                                          flags: 1 pre-vote, 4 granted
  *   SNAPSHOT       index(8) term(8) configuration index(8) bytes(4) configuration
@@ -59,6 +59,7 @@ struct repl_message {
     uint64_t index_term;
     uint64_t commit;   /* APPEND */
     uint64_t rejected; /* APPEND_RESULT */
+    uint64_t sent_ms;  /* APPEND: on the leader's clock, 0 = no lease is wanted; APPEND_RESULT: of the last one heard */
     bool pre_vote;
     bool disrupt;
     bool granted;

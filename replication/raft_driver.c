@@ -2,6 +2,7 @@
 
 #include "proto/base/assert.h"
 #include "proto/base/mem.h"
+#include "replication/lease.h"
 #include "replication/raft_driver_internal.h"
 
 /* A follower that needs a second snapshot, because the log's head passed it or the copy broke off, says so by rejecting
@@ -29,6 +30,7 @@ enum err raft_driver_new(const struct raft_driver_config *cfg, struct raft_drive
     raft_set_election_timeout(&d->raft, cfg->election_ms);
     raft_set_heartbeat_timeout(&d->raft, cfg->heartbeat_ms);
     raft_set_install_snapshot_timeout(&d->raft, INSTALL_ELECTIONS * cfg->election_ms);
+    d->lease_ms = lease_length_ms(cfg->election_ms, cfg->lease_drift_percent);
     *out = d;
     return OK;
 }
@@ -161,6 +163,7 @@ enum err raft_driver_start(struct raft_driver *d, const struct raft_start *s, st
         metadata.configuration_index = s->configuration_index;
     }
     look_at_ranges(d, s);
+    raft_lease_started(d, s);
     enum err e = start_step(d, s, &metadata, out);
     return e == OK ? settle_configuration(d, s) : e;
 }

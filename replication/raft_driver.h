@@ -68,6 +68,7 @@ struct raft_driver_config {
     unsigned seed;
     unsigned election_ms;
     unsigned heartbeat_ms;
+    unsigned lease_drift_percent; /* 0: no leases (replication/lease.h) */
 };
 
 MUST_CHECK enum err raft_driver_new(const struct raft_driver_config *cfg, struct raft_driver **out);
@@ -119,6 +120,9 @@ MUST_CHECK enum err raft_driver_persisted(struct raft_driver *d, uint64_t now_ms
 /* The configuration entry at index has been applied. */
 MUST_CHECK enum err raft_driver_configuration_applied(struct raft_driver *d, uint64_t now_ms, uint64_t index,
                                                       struct slice configuration);
+/* Until when, on the clock of now_ms, nobody else is elected, as far as this leader can tell (replication/lease.h). 0:
+ * it cannot. */
+uint64_t raft_driver_lease_ms(const struct raft_driver *d);
 /* Hands leadership to a voter, 0: to the one that is furthest. ERR_NOT_LEADER, ERR_NOTFOUND. */
 MUST_CHECK enum err raft_driver_transfer(struct raft_driver *d, uint64_t now_ms, struct node_id to,
                                          struct raft_driver_update *out);

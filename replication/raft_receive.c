@@ -149,6 +149,7 @@ static void clear_unset(struct raft_driver *d, const struct repl_message *m, con
 static void note_answer(struct raft_driver *d, const struct repl_message *m, uint64_t now_ms)
 {
     struct raft_answer *place = &d->answers[0];
+    uint64_t sent_ms = m->sent_ms <= now_ms ? m->sent_ms : 0; /* nothing was sent later */
     if (m->type != REPL_MESSAGE_APPEND_RESULT || m->term != d->raft.current_term) {
         return;
     }
@@ -156,7 +157,10 @@ static void note_answer(struct raft_driver *d, const struct repl_message *m, uin
         struct raft_answer *a = &d->answers[i];
         place = a->from == m->from.v || a->at_ms < place->at_ms ? a : place;
     }
-    *place = (struct raft_answer){m->from.v, now_ms};
+    if (place->from == m->from.v && place->sent_ms > sent_ms) {
+        sent_ms = place->sent_ms;
+    }
+    *place = (struct raft_answer){m->from.v, now_ms, sent_ms};
 }
 
 enum err raft_driver_receive(struct raft_driver *d, uint64_t now_ms, const struct repl_message *m,
@@ -169,7 +173,7 @@ enum err raft_driver_receive(struct raft_driver *d, uint64_t now_ms, const struc
     ASSERT(m->n_entries <= REPL_MESSAGE_ENTRIES_MAX && (m->type == REPL_MESSAGE_APPEND || m->n_entries == 0));
     memset(&message, 0, sizeof(message));
     memset(out, 0, sizeof(*out));
-    if (is_second_leader(d, m)) {
+    if (is_second_leader(d, m) || raft_lease_defers(d, m, now_ms)) {
         return OK;
     }
     enum err e = fill_message(m, &message);
@@ -177,6 +181,7 @@ enum err raft_driver_receive(struct raft_driver *d, uint64_t now_ms, const struc
         return e;
     }
     note_answer(d, m, now_ms);
+    raft_lease_heard(d, m);
     bool installing = d->raft.snapshot.installing;
     raft_address_put(address, m->from.v);
     message.server_id = m->from.v;

@@ -71,6 +71,9 @@ static enum err take_messages(struct raft_driver *d, const struct raft_update *u
         if (m->type == REPL_MESSAGE_VOTE_RESULT && m->pre_vote && !m->granted && m->term < d->raft.current_term) {
             m->term = d->raft.current_term;
         }
+        if (m->type == REPL_MESSAGE_APPEND_RESULT) {
+            m->sent_ms = raft_lease_echo(d, m->to.v, m->term);
+        }
     }
     out->messages = d->messages;
     out->n_messages = u->messages.n;
@@ -84,6 +87,7 @@ static void look_at_leadership(struct raft_driver *d)
     if (leads && !d->led) {
         /* With nothing uncommitted the library makes no barrier: then the last entry is the commit index. */
         d->serves_from = raft_last_index(&d->raft);
+        raft_lease_led(d);
     }
     d->led = leads;
 }
@@ -139,10 +143,20 @@ static void look_further_back(struct raft_driver *d, uint64_t now_ms)
     }
 }
 
+/* A candidate that was told to stand goes on to disrupt leaders in every later term, whoever leads by then: the leader
+ * that told it meant the next term (replication/lease.h). */
+static void end_permission(struct raft_driver *d)
+{
+    if (d->raft.state == RAFT_CANDIDATE) {
+        d->raft.candidate_state.disrupt_leader = false;
+    }
+}
+
 enum err raft_driver_timeout(struct raft_driver *d, uint64_t now_ms, struct raft_driver_update *out)
 {
     struct raft_event event = {.type = RAFT_TIMEOUT, .time = now_ms};
     bool led = d->raft.state == RAFT_LEADER;
+    end_permission(d);
     enum err e = raft_driver_step(d, &event, out);
     if (e == OK && led) {
         look_further_back(d, now_ms);
@@ -229,5 +243,9 @@ enum err raft_driver_transfer(struct raft_driver *d, uint64_t now_ms, struct nod
 {
     struct raft_event event = {.type = RAFT_TRANSFER, .time = now_ms};
     event.transfer.server_id = to.v;
-    return raft_driver_step(d, &event, out);
+    enum err e = raft_driver_step(d, &event, out);
+    if (e == OK) {
+        d->transfer_term = d->raft.current_term;
+    }
+    return e;
 }

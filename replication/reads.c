@@ -98,6 +98,12 @@ void reads_confirmed(struct repl_reads *r, struct repl_read *read, struct reads_
     }
 }
 
+/* The time is from after the read began: if the lease held then, nobody else had acknowledged anything before. */
+static bool needs_nobody(const struct repl_read *read, uint64_t now_ms)
+{
+    return read->at.alone || now_ms < read->at.lease_ms;
+}
+
 void repl_reads_begin(struct repl_reads *r, struct repl_read *read, uint64_t now_ms)
 {
     struct reads_out out;
@@ -109,7 +115,8 @@ void repl_reads_begin(struct repl_reads *r, struct repl_read *read, uint64_t now
         read->done(read, ERR_UNAVAILABLE);
         return;
     }
-    if (read->at.alone && is_applied(r, read)) {
+    bool sure = needs_nobody(read, now_ms);
+    if (sure && is_applied(r, read)) {
         read->done(read, OK);
         return;
     }
@@ -120,7 +127,7 @@ void repl_reads_begin(struct repl_reads *r, struct repl_read *read, uint64_t now
     r->deadline_ms = read->deadline_ms < r->deadline_ms ? read->deadline_ms : r->deadline_ms;
     if (r->stopped) {
         reads_finish(r, read, ERR_UNAVAILABLE, &out);
-    } else if (read->at.alone) {
+    } else if (sure) {
         finish_when_applied(r, read, &out);
     } else {
         reads_wait(r, read);

@@ -128,6 +128,7 @@ enum err volume_open(const struct volume_config *cfg, struct volume **out)
     v->limits.sole_bytes_max = cfg->sole_bytes_max == 0 ? v->limits.log_bytes_max : cfg->sole_bytes_max;
     v->limits.election_ms = cfg->election_ms == 0 ? ELECTION_MS_DEFAULT : cfg->election_ms;
     v->limits.heartbeat_ms = cfg->heartbeat_ms == 0 ? HEARTBEAT_MS_DEFAULT : cfg->heartbeat_ms;
+    v->limits.lease_drift_percent = cfg->lease_drift_percent;
     v->limits.dead_retention_ms = cfg->dead_retention_ms;
     v->entries_max = VOLUME_TURN_ENTRIES_MAX;
     v->purge_at_ms = UINT64_MAX;

@@ -50,6 +50,8 @@ struct volume_config {
     uint64_t sole_bytes_max;
     unsigned election_ms;  /* 0: 1,000; the timeouts lie between it and its double */
     unsigned heartbeat_ms; /* 0: 200 */
+    /* 0: no leases. Else by how much the clocks of two nodes may differ in rate (replication/lease.h). */
+    unsigned lease_drift_percent;
     /* Sends one message to a node: copied or dropped, never waited for; in order, bulk ones apart from the others. On
      * the volume's thread. NULL: groups of one server only. */
     void (*send)(void *ctx, struct node_id to, bool bulk, struct slice message);
@@ -152,6 +154,7 @@ struct volume_read {
     uint64_t index;
     bool alone;             /* the only server: nobody to ask */
     uint64_t configuration; /* index of the one in force in the leader's log, committed or not */
+    uint64_t lease_ms;      /* before then, on the volume's monotonic clock, nobody needs to be asked; 0: always */
     size_t n_voters;
     struct node_id voters[RAFT_SERVERS_MAX];
 };

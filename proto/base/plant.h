@@ -16,6 +16,9 @@ enum plant {
     PLANT_EARLY_APPLY,  /* entries are applied in a commit before the one that writes them to the log */
     PLANT_DEDUPE_LOST,  /* a copy of a replica leaves the dedupe records out */
     PLANT_UID_UNROLLED, /* UIDs come from a counter in memory that an aborted transaction does not roll back */
+    PLANT_LEASE_DRIFT,  /* a lease lasts as if all clocks went alike */
+    PLANT_LEASE_VOTE,   /* a node that has just started votes at once */
+    PLANT_LEASE_KEPT,   /* a lease outlives the beginning of a transfer */
 };
 
 #ifdef PB_PLANT

@@ -28,7 +28,8 @@ struct node_config {
     uint64_t reserve_bytes; /* disk watermark */
     uint64_t dead_retention_ms;
     uint32_t flush_delay_ms;
-    uint64_t dedupe_ms; /* 15 minutes */
+    uint64_t dedupe_ms;           /* 15 minutes */
+    uint32_t lease_drift_percent; /* of reads, 0 = no leases (replication/lease.h) */
     /* As other nodes and frontends should dial this one, for its row of the node table; NULL or empty: nothing to say.
      * Copied; at most 255 bytes. */
     const char *peer_address;

@@ -112,10 +112,12 @@ std::vector<std::string> all()
     m.index = 11;
     m.index_term = 5;
     m.commit = 12;
+    m.sent_ms = 13;
     v.push_back(encode(m, some_entries()));
     m = message(REPL_MESSAGE_APPEND_RESULT);
     m.rejected = 3;
     m.index = 2;
+    m.sent_ms = 14;
     v.push_back(encode(m));
     m = message(REPL_MESSAGE_VOTE);
     m.index = 11;
@@ -181,6 +183,7 @@ TEST(ReplMessage, EveryFieldHasItsPlace)
     EXPECT_EQ(m.index, 11u);
     EXPECT_EQ(m.index_term, 5u);
     EXPECT_EQ(m.commit, 12u);
+    EXPECT_EQ(m.sent_ms, 13u);
     ASSERT_EQ(m.n_entries, 4u);
     struct slice rest = m.entries;
     for (const Entry &want : some_entries()) {
@@ -195,6 +198,7 @@ TEST(ReplMessage, EveryFieldHasItsPlace)
     ASSERT_EQ(repl_message_get(view(v[1]), &m), OK);
     EXPECT_EQ(m.rejected, 3u);
     EXPECT_EQ(m.index, 2u);
+    EXPECT_EQ(m.sent_ms, 14u);
     ASSERT_EQ(repl_message_get(view(v[2]), &m), OK);
     EXPECT_TRUE(m.pre_vote);
     EXPECT_FALSE(m.disrupt);
@@ -305,6 +309,19 @@ TEST(ReplMessage, EntriesAreBoundedInNumberAndSize)
     large.body.clear();
     large.data = std::string(REPL_ENTRY_BYTES_MAX + 1, 'd');
     EXPECT_EQ(append_of({large}), ERR_CORRUPT);
+}
+
+TEST(ReplMessage, TheTimeOfSendingIsThereOrNot)
+{
+    struct repl_message m = message(REPL_MESSAGE_APPEND_RESULT);
+    std::string without = encode(m);
+    m.sent_ms = 1;
+    std::string with = encode(m);
+    EXPECT_EQ(with.size(), without.size() + 8);
+    EXPECT_EQ(decode(without), OK);
+    EXPECT_EQ(decode(with), OK);
+    with[with.size() - 8] = 0;
+    EXPECT_EQ(decode(with), ERR_CORRUPT); /* one way to say it */
 }
 
 TEST(ReplMessage, NumbersThatWouldWrapAreRefused)

@@ -98,6 +98,7 @@ class Peers : public testing::Test
         c.log_entries_max = log_entries_max;
         c.log_bytes_max = log_bytes_max;
         c.log_age_ms = log_age_ms;
+        c.lease_drift_percent = lease_drift_percent;
         c.send = Node::send;
         c.send_ctx = n;
         struct repl_fsm fsm = n->machine.fsm();
@@ -317,6 +318,7 @@ class Peers : public testing::Test
     uint64_t log_entries_max = 0;
     uint64_t log_bytes_max = 0;
     uint64_t log_age_ms = 0;
+    unsigned lease_drift_percent = 0;
 };
 
 #endif /* TESTS_UNIT_REPLICATION_PEERS_FIXTURE_H */

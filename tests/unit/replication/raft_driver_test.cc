@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "proto/base/mem.h"
+#include "replication/lease.h"
 #include "replication/message.h"
 
 namespace
@@ -38,7 +39,7 @@ enum err check(const void *p, size_t n, struct node_id node, bool *out_sole)
 
 struct raft_driver *make()
 {
-    struct raft_driver_config cfg = {NODE, 1, 2000, 300};
+    struct raft_driver_config cfg = {NODE, 1, 2000, 300, 0};
     struct raft_driver *d = nullptr;
     EXPECT_EQ(raft_driver_new(&cfg, &d), OK);
     return d;
@@ -150,7 +151,7 @@ TEST(RaftDriver, OutOfMemoryAtAnyPlaceOfAStartIsReportedAndLeaksNothing)
         }
         uint64_t nth = 1;
         for (;; nth++) {
-            struct raft_driver_config cfg = {NODE, 1, 2000, 300};
+            struct raft_driver_config cfg = {NODE, 1, 2000, 300, 0};
             struct raft_driver *d = nullptr;
             mem_fail_nth(nth);
             enum err e = raft_driver_new(&cfg, &d);
@@ -213,6 +214,8 @@ std::string configuration_of(const Servers &servers)
     return s;
 }
 
+constexpr uint64_t ELECTION_MS = 2000;
+
 struct Entry {
     uint64_t term;
     enum repl_entry_type type;
@@ -256,7 +259,7 @@ class Group : public testing::Test
     }
     void start(Server *s)
     {
-        struct raft_driver_config cfg = {{s->id}, static_cast<unsigned>(s->id), 2000, 300};
+        struct raft_driver_config cfg = {{s->id}, static_cast<unsigned>(s->id), ELECTION_MS, 300, drift_percent};
         std::vector<struct raft_term_range> ranges;
         std::vector<struct raft_log_change> changes;
         for (size_t i = 0; i < s->log.size(); i++) {
@@ -409,6 +412,7 @@ class Group : public testing::Test
     std::vector<Letter> wire;
     uint64_t now = 1000;
     uint64_t isolated = 0;
+    unsigned drift_percent = 0;
 };
 
 TEST_F(Group, ThreeElectOneAndCommitWhatItIsGiven)
@@ -594,6 +598,7 @@ TEST_F(Promotion, AStandbyLendsItsVoteOnceItsLeaderIsSilent)
     struct repl_message m = message(REPL_MESSAGE_APPEND, 1, 2, 1);
     m.index = 1;
     m.index_term = 1;
+    now += ELECTION_MS;
     ASSERT_EQ(raft_driver_receive(s->d, now, &m, nullptr, &u), OK);
     EXPECT_EQ(raft_driver_leader(s->d).v, 1u);
     m = message(REPL_MESSAGE_VOTE, 1, 2, 2);
@@ -617,6 +622,7 @@ TEST_F(Promotion, ALogThatIsBehindGetsNoVoteFromAStandby)
     struct repl_message m = message(REPL_MESSAGE_VOTE, 1, 2, 2);
     m.index = 1;
     m.index_term = 1;
+    now += ELECTION_MS;
     EXPECT_FALSE(answer(&servers[0], m).granted);
 }
 
@@ -631,6 +637,7 @@ TEST_F(Group, ADeniedPreVoteTellsTheHigherTerm)
     m.index = 5; /* its log is ahead, its term behind */
     m.index_term = 2;
     m.pre_vote = true;
+    now += ELECTION_MS;
     struct repl_message a = answer(s, m);
     EXPECT_EQ(a.type, REPL_MESSAGE_VOTE_RESULT);
     EXPECT_FALSE(a.granted);
@@ -716,6 +723,250 @@ TEST_F(Group, ASnapshotOfferedAgainWhileItIsInstalledIsIgnored)
         ASSERT_EQ(raft_driver_receive(servers[1].d, now, &m, nullptr, &u), OK);
         EXPECT_FALSE(u.snapshot);
     }
+}
+
+/* --- leases (replication/lease.h) --- */
+
+/* Five voters; server 1 leads, and the others' answers are made by hand. */
+class Lease : public Group
+{
+  protected:
+    void SetUp() override
+    {
+        drift_percent = 10;
+        Servers five;
+        for (uint64_t id = 1; id <= 5; id++) {
+            five.push_back({{id}, RAFT_ROLE_VOTER});
+        }
+        conf = configuration_of(five);
+    }
+    void elect()
+    {
+        struct raft_driver_update u;
+        add(1, {{1, REPL_ENTRY_CHANGE, conf}}, 1);
+        now = raft_driver_deadline_ms(servers[0].d);
+        ASSERT_EQ(raft_driver_timeout(servers[0].d, now, &u), OK);
+        for (bool pre_vote : {true, false}) {
+            for (uint64_t from : {2, 3}) {
+                struct repl_message m = message(REPL_MESSAGE_VOTE_RESULT, from, 1, 2);
+                m.granted = true;
+                m.pre_vote = pre_vote;
+                ASSERT_EQ(raft_driver_receive(servers[0].d, now, &m, nullptr, &u), OK);
+            }
+        }
+        ASSERT_TRUE(raft_driver_leads(servers[0].d));
+        ASSERT_EQ(raft_driver_term(servers[0].d), 2u);
+    }
+    void heard(uint64_t from, uint64_t sent_ms, uint64_t term = 2)
+    {
+        struct raft_driver_update u;
+        struct repl_message m = message(REPL_MESSAGE_APPEND_RESULT, from, 1, term);
+        m.index = 1;
+        m.sent_ms = sent_ms;
+        ASSERT_EQ(raft_driver_receive(servers[0].d, now, &m, nullptr, &u), OK);
+    }
+    uint64_t lease()
+    {
+        return raft_driver_lease_ms(servers[0].d);
+    }
+    struct repl_message append(uint64_t from, uint64_t term, uint64_t sent_ms)
+    {
+        struct repl_message m = message(REPL_MESSAGE_APPEND, from, 1, term);
+        m.index = 1;
+        m.index_term = 1;
+        m.sent_ms = sent_ms;
+        return m;
+    }
+    struct repl_message vote(uint64_t term)
+    {
+        struct repl_message m = message(REPL_MESSAGE_VOTE, 3, 1, term);
+        m.index = 9;
+        m.index_term = 9;
+        return m;
+    }
+    std::string conf;
+};
+
+TEST(LeaseLength, IsTheElectionTimeoutLessTheDriftRoundedDown)
+{
+    EXPECT_EQ(lease_length_ms(1000, 10), 908u); /* 999 / 1.1 */
+    EXPECT_EQ(lease_length_ms(1000, 50), 666u);
+    EXPECT_EQ(lease_length_ms(1, 10), 0u);
+    EXPECT_EQ(lease_length_ms(0, 10), 0u);
+    EXPECT_EQ(lease_length_ms(1000, 0), 0u); /* off */
+    for (uint64_t election_ms = 1; election_ms < 3000; election_ms++) {
+        for (unsigned drift : {1, 7, 10, 33, 50}) {
+            ASSERT_LE(lease_length_ms(election_ms, drift) * (100 + drift), (election_ms - 1) * 100);
+        }
+    }
+}
+
+TEST_F(Lease, LastsFromWhatAMajorityHasHeard)
+{
+    uint64_t length = lease_length_ms(ELECTION_MS, drift_percent);
+    elect();
+    now += 100;
+    EXPECT_EQ(lease(), 0u);
+    heard(2, now - 10);
+    EXPECT_EQ(lease(), 0u); /* two of five */
+    heard(2, now - 5);
+    EXPECT_EQ(lease(), 0u);
+    heard(4, now - 50);
+    EXPECT_EQ(lease(), now - 50 + length);
+    heard(5, now - 30);
+    EXPECT_EQ(lease(), now - 30 + length); /* the leader, 2 and 5 */
+    heard(3, now - 40);
+    EXPECT_EQ(lease(), now - 30 + length);
+    heard(4, now - 60); /* late */
+    heard(5, now - 70);
+    EXPECT_EQ(lease(), now - 30 + length);
+}
+
+TEST_F(Lease, AnswersThatSayNothingOrTheImpossibleMakeNone)
+{
+    elect();
+    now += 100;
+    heard(2, now + 1); /* later than now */
+    heard(3, 0);
+    heard(4, now - 1, 1); /* of another term */
+    heard(9, now - 1);    /* of no server */
+    EXPECT_EQ(lease(), 0u);
+    heard(4, now);
+    EXPECT_EQ(lease(), 0u);
+}
+
+TEST_F(Lease, IsNotOfAnotherLeadership)
+{
+    elect();
+    now += 100;
+    heard(2, now - 10);
+    heard(3, now - 10);
+    ASSERT_NE(lease(), 0u);
+    struct raft_driver_update u;
+    heard(2, 0, 7); /* it steps down */
+    EXPECT_EQ(lease(), 0u);
+    ASSERT_FALSE(raft_driver_leads(servers[0].d));
+    heard(2, now, 7);
+    heard(3, now, 7);
+    now = raft_driver_deadline_ms(servers[0].d);
+    ASSERT_EQ(raft_driver_timeout(servers[0].d, now, &u), OK);
+    for (bool pre_vote : {true, false}) {
+        for (uint64_t from : {2, 3}) {
+            struct repl_message m = message(REPL_MESSAGE_VOTE_RESULT, from, 1, 8);
+            m.granted = true;
+            m.pre_vote = pre_vote;
+            ASSERT_EQ(raft_driver_receive(servers[0].d, now, &m, nullptr, &u), OK);
+        }
+    }
+    ASSERT_TRUE(raft_driver_leads(servers[0].d));
+    EXPECT_EQ(lease(), 0u);
+    heard(2, now, 8);
+    heard(3, now, 8);
+    EXPECT_NE(lease(), 0u);
+}
+
+TEST_F(Lease, IsGoneForTheTermOnceATransferHasBegun)
+{
+    struct raft_driver_update u;
+    elect();
+    heard(2, now);
+    heard(3, now);
+    ASSERT_NE(lease(), 0u);
+    EXPECT_EQ(raft_driver_transfer(servers[0].d, now, {77}, &u), ERR_NOTFOUND);
+    ASSERT_NE(lease(), 0u); /* nothing has begun */
+    ASSERT_EQ(raft_driver_transfer(servers[0].d, now, {5}, &u), OK);
+    EXPECT_EQ(lease(), 0u);
+    for (int i = 0; i < 20; i++) { /* it comes to nothing */
+        now += 300;
+        heard(2, now);
+        heard(3, now);
+        ASSERT_EQ(raft_driver_timeout(servers[0].d, now, &u), OK);
+    }
+    ASSERT_TRUE(raft_driver_leads(servers[0].d));
+    EXPECT_EQ(lease(), 0u);
+}
+
+TEST_F(Lease, AFollowerSaysWhatItHasHeardOfThatLeaderOnly)
+{
+    add(1, {{1, REPL_ENTRY_CHANGE, conf}}, 1);
+    Server *s = &servers[0];
+    EXPECT_EQ(answer(s, append(2, 3, 500)).sent_ms, 500u);
+    EXPECT_EQ(answer(s, append(2, 3, 400)).sent_ms, 500u); /* overtaken: it has heard the other */
+    EXPECT_EQ(answer(s, append(4, 2, 900)).sent_ms, 0u);   /* of an earlier term: refused */
+    EXPECT_EQ(answer(s, append(2, 3, 600)).sent_ms, 600u);
+    EXPECT_EQ(answer(s, append(4, 4, 100)).sent_ms, 100u); /* another leader */
+    EXPECT_EQ(answer(s, append(4, 4, 0)).sent_ms, 100u);
+    EXPECT_EQ(answer(s, append(2, 3, 700)).sent_ms, 0u);
+    struct repl_message gap = append(4, 4, 200);
+    gap.index = 7;
+    struct repl_message a = answer(s, gap); /* it lacks the entry, and has heard its leader */
+    EXPECT_EQ(a.rejected, 7u);
+    EXPECT_EQ(a.sent_ms, 200u);
+}
+
+TEST_F(Lease, WhoHasJustStartedVotesForNobody)
+{
+    add(1, {{1, REPL_ENTRY_CHANGE, conf}}, 1);
+    Server *s = &servers[0];
+    now += ELECTION_MS - 1;
+    for (bool pre_vote : {true, false}) {
+        for (bool disrupt : {true, false}) {
+            struct raft_driver_update u;
+            struct repl_message m = vote(2);
+            m.pre_vote = pre_vote;
+            m.disrupt = disrupt;
+            ASSERT_EQ(raft_driver_receive(s->d, now, &m, nullptr, &u), OK);
+            EXPECT_EQ(u.n_messages, 0u);
+            EXPECT_FALSE(u.hard_state);
+        }
+    }
+    EXPECT_EQ(raft_driver_term(s->d), 1u);
+    EXPECT_GT(raft_driver_deadline_ms(s->d), now); /* nor for itself */
+    now++;
+    EXPECT_TRUE(answer(s, vote(2)).granted);
+}
+
+TEST_F(Lease, WhoStartsForTheFirstTimeVotesAtOnce)
+{
+    add(1, {}, 0);
+    EXPECT_TRUE(answer(&servers[0], vote(2)).granted);
+}
+
+TEST_F(Lease, WhoHasHeardALeaderVotesForNobodyElse)
+{
+    add(1, {{1, REPL_ENTRY_CHANGE, conf}}, 1);
+    Server *s = &servers[0];
+    now += ELECTION_MS;
+    answer(s, append(2, 1, 500));
+    now += ELECTION_MS - 1;
+    EXPECT_GT(raft_driver_deadline_ms(s->d), now);
+    EXPECT_FALSE(answer(s, vote(2)).granted);
+    EXPECT_EQ(raft_driver_term(s->d), 1u);
+    struct repl_message told = vote(2); /* by its leader */
+    told.disrupt = true;
+    EXPECT_TRUE(answer(s, told).granted);
+}
+
+TEST_F(Lease, PermissionToDisruptIsForOneTerm)
+{
+    struct raft_driver_update u;
+    add(1, {{1, REPL_ENTRY_CHANGE, conf}}, 1);
+    Server *s = &servers[0];
+    answer(s, append(2, 3, 500));
+    struct repl_message m = message(REPL_MESSAGE_TIMEOUT_NOW, 2, 1, 3);
+    m.index = 1;
+    m.index_term = 1;
+    ASSERT_EQ(raft_driver_receive(s->d, now, &m, nullptr, &u), OK);
+    ASSERT_EQ(u.n_messages, 4u);
+    EXPECT_EQ(u.messages[0].type, REPL_MESSAGE_VOTE);
+    EXPECT_EQ(u.messages[0].term, 4u);
+    EXPECT_TRUE(u.messages[0].disrupt);
+    now = raft_driver_deadline_ms(s->d);
+    ASSERT_EQ(raft_driver_timeout(s->d, now, &u), OK);
+    ASSERT_EQ(u.n_messages, 4u);
+    EXPECT_EQ(u.messages[0].type, REPL_MESSAGE_VOTE);
+    EXPECT_EQ(u.messages[0].term, 5u);
+    EXPECT_FALSE(u.messages[0].disrupt);
 }
 
 } // namespace

@@ -446,6 +446,7 @@ struct repl_message message_to_1(enum repl_message_type type, uint64_t term)
 TEST_F(Peers, AVoteLeavesOnceItIsDurableAndNotBefore)
 {
     start();
+    run(1000); /* it votes for nobody when it has just started */
     struct repl_message m = message_to_1(REPL_MESSAGE_VOTE, status(1).term + 5);
     m.index = 1000;
     m.index_term = m.term - 1;

@@ -8,6 +8,7 @@ bool volume_read_begin(struct volume *v, struct shard_id shard, struct volume_re
     out->index = s.commit;
     out->alone = s.alone;
     out->configuration = s.configuration;
+    out->lease_ms = s.lease_ms;
     out->n_voters = s.voters.size();
     for (size_t i = 0; i < s.voters.size(); i++) {
         out->voters[i].v = s.voters[i];

@@ -15,6 +15,7 @@ struct FakeShard {
     uint64_t applied = 0;
     bool alone = false;
     uint64_t configuration = 1;
+    uint64_t lease_ms = 0;
     std::vector<uint64_t> voters;
 };
 

@@ -188,6 +188,38 @@ TEST_F(Reads, AGroupOfOneServerIsDoneAtOnceAndAFollowerRefuses)
     EXPECT_TRUE(sent.empty());
 }
 
+TEST_F(Reads, UnderALeaseNobodyIsAskedAndAfterItEverybody)
+{
+    volume.shards[0].lease_ms = now + 1;
+    Read under(0);
+    begin(&under);
+    EXPECT_TRUE(under.is(OK));
+    EXPECT_TRUE(take().empty());
+    now++;
+    Read after(0);
+    begin(&after);
+    EXPECT_TRUE(after.waits());
+    std::vector<Frame> pings = take();
+    ASSERT_EQ(pings.size(), 2u);
+    pong(pings[0]);
+    EXPECT_TRUE(after.is(OK));
+}
+
+TEST_F(Reads, UnderALeaseWhatIsNotAppliedYetWaitsForTheTurnAndNotForTheLease)
+{
+    volume.shards[0].lease_ms = now + 1;
+    volume.shards[0].commit = 11;
+    Read r(0);
+    begin(&r);
+    EXPECT_TRUE(r.waits());
+    now += 1000;
+    volume.shards[0].applied = 11;
+    tick();
+    EXPECT_TRUE(r.is(OK));
+    EXPECT_EQ(r.r.at.index, 11u);
+    EXPECT_TRUE(take().empty());
+}
+
 TEST_F(Reads, WhatIsNotAppliedYetWaitsForTheTurn)
 {
     Read r(0);
