@@ -12,7 +12,7 @@ namespace
 
 constexpr uint64_t TICKS_PER_MIN = 60000;
 constexpr uint64_t CONVERGE_MS = 60000;
-constexpr int SLOW_PERMILLE = -700;
+constexpr uint64_t JUMP_MS = 60000;
 
 } // namespace
 
@@ -25,8 +25,9 @@ World::World(uint64_t seed, const Options &o) : options(o), seen(o.shards)
     }
     for (unsigned i = 0; i < o.nodes; i++) {
         nodes.push_back(std::make_unique<Node>(this, i + 1, seed * 31 + i, i == 0));
-        nodes[i]->drift_permille =
-            static_cast<int>(below(static_cast<uint64_t>(20 * o.drift_percent + 1))) - 10 * o.drift_percent;
+        uint64_t ends = static_cast<uint64_t>(20 * o.drift_percent);
+        uint64_t rate = o.drift_most ? below(2) * ends : below(ends + 1);
+        nodes[i]->drift_permille = static_cast<int>(rate) - 10 * o.drift_percent;
         nodes[i]->clock.wall_ms += o.skew_ms == 0 ? 0 : below(o.skew_ms);
     }
 }
@@ -158,6 +159,10 @@ void World::node_faults(Node *n)
     if (options.stall_per_min > 0 && per_min(options.stall_per_min)) {
         n->busy_until = now_ + 200 + below(options.stall_ms);
     }
+    if (options.jump_per_min > 0 && per_min(options.jump_per_min)) {
+        n->clock.wall_ms += below(2 * JUMP_MS);
+        n->clock.wall_ms -= JUMP_MS;
+    }
 }
 
 void World::network_faults()
@@ -206,8 +211,11 @@ void World::faults()
         uint32_t s = static_cast<uint32_t>(below(options.shards));
         Node *n = leader_of(s);
         if (n != nullptr) {
-            enum err ignored = volume_transfer(n->volume, shard_id{s}, node_id{0});
-            (void)ignored; /* it may be too early */
+            enum err e = volume_transfer(n->volume, shard_id{s}, node_id{0}); /* it may be too early */
+            int stalls = options.hand_over_and_stall_percent;
+            if (e == OK && stalls > 0 && chance(stalls)) {
+                n->busy_until = now_ + 500; /* it does not hear what follows */
+            }
         }
     }
     if (per_min(options.change_per_min)) {
@@ -279,10 +287,7 @@ void World::step_ms(uint64_t ms)
         deliver();
         deliver_frames();
         for (auto &n : nodes) {
-            int drift = now_ < n->slow_until ? SLOW_PERMILLE : n->drift_permille;
-            bool drifts = below(1000) < static_cast<uint64_t>(std::abs(drift));
-            n->clock.mono_ms += 1 + (drifts ? (drift > 0 ? 1 : -1) : 0);
-            n->clock.wall_ms++;
+            n->clock.pass(1000 + (now_ < n->slow_until ? options.slow_permille : n->drift_permille));
             if (n->alive() && kv_mem_crashed(n->kv)) {
                 n->stop();
                 bool long_dead = n->stays_away || chance(options.long_dead_percent);

@@ -58,20 +58,26 @@ struct Options {
     int transfer_per_min = 2;
     int loss_percent = 1; /* of the messages */
     uint64_t delay_ms = 5;
-    uint64_t commit_ms = 2; /* at most */
-    int drift_percent = 5;  /* of the clocks */
-    uint64_t skew_ms = 0;   /* of the wall clocks, at most */
+    uint64_t commit_ms = 2;              /* at most */
+    int drift_percent = 5;               /* of the clocks' rates, at most, faster or slower */
+    bool drift_most = false;             /* each clock at one of the ends */
+    int slow_permille = -700;            /* a clock that lags */
+    unsigned lease_percent = 0;          /* volume_config.lease_drift_percent */
+    uint64_t skew_ms = 0;                /* of the wall clocks, at most */
+    int jump_per_min = 0;                /* of each wall clock, by a minute at most */
+    int hand_over_and_stall_percent = 0; /* of the transfers */
     size_t body_max = 9000;
     int staged_percent = 10; /* of the operations: a body in pieces */
     int reads_per_s = 60;
     Reads reads = Reads::ASKED;
-    bool compare = true; /* false: nobody looks into the nodes, only clients complain */
+    bool complain = true; /* of a stale read; else they are counted */
+    bool compare = true;  /* false: nobody looks into the nodes, only clients complain */
     bool trace = false;
 };
 
 struct Counts {
     uint64_t acks, refused, unknown, elections, crashes, messages, changes, commits, bytes;
-    uint64_t reads, reads_refused, reads_late, reads_stale;
+    uint64_t reads, reads_refused, reads_late, reads_stale, reads_leased;
 };
 
 class Node;

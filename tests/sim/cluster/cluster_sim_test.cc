@@ -19,6 +19,15 @@ constexpr uint64_t SEEDS = 8; /* five times as slow */
 constexpr uint64_t SEEDS = 40;
 #endif
 
+/* Clocks as bad as it allows. */
+void lease(cluster::Options *o, int drift_percent)
+{
+    o->drift_percent = drift_percent;
+    o->drift_most = true;
+    o->slow_permille = -10 * drift_percent;
+    o->lease_percent = drift_percent == 5 ? 11 : 50; /* 1.05 / 0.95, 1.2 / 0.8 */
+}
+
 /* A swarm: each seed has its own mix. */
 cluster::Options options_of(uint64_t seed)
 {
@@ -44,6 +53,11 @@ cluster::Options options_of(uint64_t seed)
     o.lag_per_min = seed % 4 == 3 ? 4 : 0;
     o.body_max = seed % 9 == 4 ? 60000 : 9000;
     o.trace = env("PB_SIM_TRACE", 0) != 0;
+    o.jump_per_min = seed % 6 == 5 ? 6 : 0;
+    if (env("PB_SIM_LEASE", seed / 4 % 2 == 0)) {
+        lease(&o, seed % 2 == 0 ? 5 : 20);
+        o.hand_over_and_stall_percent = seed % 7 < 3 ? 30 : 0;
+    }
     return o;
 }
 
@@ -66,12 +80,15 @@ TEST(ClusterSim, KeepsItsPromisesUnderRandomLoadAndFaults)
         all.reads += w.counts.reads;
         all.reads_refused += w.counts.reads_refused;
         all.reads_late += w.counts.reads_late;
+        all.reads_leased += w.counts.reads_leased;
     }
     EXPECT_GT(all.acks, 100u);
     EXPECT_GT(all.elections, seeds > 3 ? 10u : 0u);
     EXPECT_GT(all.reads, all.acks / 2);
+    EXPECT_GT(all.reads_leased, only != 0 ? 0 : all.reads / 20);
     if (env("PB_SIM_COUNTS", 0) != 0) {
-        printf("%llu reads, %llu refused, %llu in vain\n", static_cast<unsigned long long>(all.reads),
+        printf("%llu reads, %llu under a lease, %llu refused, %llu in vain\n",
+               static_cast<unsigned long long>(all.reads), static_cast<unsigned long long>(all.reads_leased),
                static_cast<unsigned long long>(all.reads_refused), static_cast<unsigned long long>(all.reads_late));
         printf("%llu acks, %llu tried again, %llu elections, %llu crashes, %llu changes, %llu messages, %llu commits\n",
                static_cast<unsigned long long>(all.acks), static_cast<unsigned long long>(all.unknown),
@@ -96,26 +113,39 @@ cluster::Options restless(cluster::Reads reads)
     o.ops_per_s = 60;
     o.reads_per_s = 300;
     o.reads = reads;
+    o.complain = reads == cluster::Reads::ASKED;
     return o;
 }
 
-uint64_t stale_reads(cluster::Reads reads)
+uint64_t stale_reads(const cluster::Options &o)
 {
     uint64_t stale = 0;
-    for (uint64_t seed = 2; seed <= (reads == cluster::Reads::ASKED ? env("PB_SIM_SEEDS", 3) : 3); seed++) {
-        cluster::Toy w(seed, restless(reads));
+    for (uint64_t seed = 2; seed <= (o.complain ? env("PB_SIM_SEEDS", 3) : 3); seed++) {
+        cluster::Toy w(seed, o);
         w.run();
         stale += w.counts.reads_stale;
         EXPECT_GT(w.counts.reads, 1000u);
+        EXPECT_EQ(w.counts.reads_leased > w.counts.reads / 2, o.lease_percent != 0);
     }
     return stale;
 }
 
 TEST(ClusterSim, TheCheckerFindsReadsThatAreNotLinearizable)
 {
-    EXPECT_GT(stale_reads(cluster::Reads::UNASKED), 0u);
-    EXPECT_GT(stale_reads(cluster::Reads::ANY_ANSWER), 0u);
-    EXPECT_EQ(stale_reads(cluster::Reads::ASKED), 0u);
+    EXPECT_GT(stale_reads(restless(cluster::Reads::UNASKED)), 0u);
+    EXPECT_GT(stale_reads(restless(cluster::Reads::ANY_ANSWER)), 0u);
+    EXPECT_EQ(stale_reads(restless(cluster::Reads::ASKED)), 0u);
+}
+
+/* A leader that is cut off, with a clock as slow as is allowed, and slower. */
+TEST(ClusterSim, TheCheckerFindsALeaseWhoseClockDriftsTooFar)
+{
+    cluster::Options o = restless(cluster::Reads::ASKED);
+    lease(&o, 20);
+    EXPECT_EQ(stale_reads(o), 0u);
+    o.slow_permille = -700;
+    o.complain = false;
+    EXPECT_GT(stale_reads(o), 0u);
 }
 
 } // namespace

@@ -47,6 +47,7 @@ Node::Node(World *w, uint64_t n, uint64_t seed, bool founder) : id(n), world_(w)
     clock.base.wall_ms = wall_ms;
     clock.mono_ms = 1000 + 100000 * n;
     clock.wall_ms = 1700000000000;
+    clock.rest = 0;
     EXPECT_EQ(kv_mem_new(&kv), OK);
 }
 
@@ -74,6 +75,7 @@ void Node::start()
     vc.sole_entries_max = 8;
     vc.election_ms = world_->options.election_ms;
     vc.heartbeat_ms = world_->options.election_ms / 6;
+    vc.lease_drift_percent = world_->options.lease_percent;
     vc.send = send;
     vc.send_ctx = this;
     ASSERT_EQ(volume_open(&vc, &volume), OK);
@@ -265,6 +267,9 @@ void Node::read(uint32_t shard, uint64_t patience_ms, std::function<void(enum er
     r->r.deadline_ms = clock.mono_ms + patience_ms;
     r->r.done = read_done;
     reads_at = 0;
+    struct volume_read at;
+    bool leased = volume_read_begin(volume, r->r.shard, &at) && !at.alone && clock.mono_ms < at.lease_ms;
+    world_->counts.reads_leased += leased;
     repl_reads_begin(reads_, &r->r, clock.mono_ms);
 }
 

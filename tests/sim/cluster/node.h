@@ -12,6 +12,15 @@ struct NodeClock {
     struct clock base; /* first: the C side sees this */
     uint64_t mono_ms;
     uint64_t wall_ms;
+    uint64_t rest; /* of a millisecond, in thousandths */
+    /* A millisecond, at its rate. */
+    void pass(int permille)
+    {
+        rest += static_cast<uint64_t>(permille);
+        mono_ms += rest / 1000;
+        rest %= 1000;
+        wall_ms++;
+    }
 };
 
 class Node

@@ -25,6 +25,7 @@ TEST(MailSim, KeepsItsPromisesUnderRandomLoadAndFaults)
         w.run();
         acks += w.counts.acks;
         w.happened["elections"] += w.counts.elections;
+        w.happened["reads under a lease"] += w.counts.reads_leased;
         w.happened["crashes"] += w.counts.crashes;
         w.happened["changes of a configuration"] += w.counts.changes;
         w.happened["commits"] += w.counts.commits;

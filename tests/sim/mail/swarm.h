@@ -16,6 +16,14 @@ inline uint64_t env(const char *name, uint64_t otherwise)
     return v == nullptr ? otherwise : strtoull(v, nullptr, 10);
 }
 
+/* Reads under a lease, and clocks as bad as it allows. */
+inline void lease(PostOptions *o, int drift_percent)
+{
+    o->drift_percent = drift_percent;
+    o->drift_most = true;
+    o->lease_percent = drift_percent == 0 ? 1 : drift_percent == 5 ? 11 : 50; /* 1.05 / 0.95, 1.2 / 0.8 */
+}
+
 inline PostOptions swarm(uint64_t seed)
 {
     PostOptions o;
@@ -59,6 +67,11 @@ inline PostOptions swarm(uint64_t seed)
     o.deadline_ms = one_of({4000, 15000});
     o.silence_ms = one_of({700, 2500});
     o.call_late_percent = some({0, 2, 10});
+    o.jump_per_min = some({0, 0, 6});
+    if (one_of({0, 1}) != 0 || env("PB_SIM_LEASE", 0) != 0) {
+        lease(&o, some({0, 5, 20}));
+        o.hand_over_and_stall_percent = some({0, 30});
+    }
     return o;
 }
 
@@ -82,6 +95,8 @@ inline PostOptions fierce(uint64_t seed)
     o.silence_ms = 700;
     o.call_delay_ms = 4;
     o.call_loss_percent = 1;
+    o.lease_percent = 0;
+    o.hand_over_and_stall_percent = o.jump_per_min = 0;
     return o;
 }
 

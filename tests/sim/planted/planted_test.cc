@@ -1,4 +1,4 @@
-/* Does the simulator find bugs? Each of five, planted in the code that runs in it, must be found within a bounded
+/* Does the simulator find bugs? Each of eight, planted in the code that runs in it, must be found within a bounded
  * number of seeds, and without one there must be nothing to find. A seed runs in a process of its own.
  * PB_SIM_FROM, PB_SIM_SEEDS: from which seed on, how many; PB_SIM_ALL=1: not only the first that finds it;
  * PB_SIM_CLIENTS_ONLY=1: nobody looks into the nodes; PB_SIM_SWARM=1: under the faults of sim_mail. */
@@ -119,6 +119,34 @@ TEST(Planted, AUidCounterThatIsNotRolledBackIsFound)
     must_be_found(PLANT_UID_UNROLLED, [](post::PostOptions *o) { o->full_per_min = 10; });
 }
 
+TEST(Planted, ALeaseThatTakesNoDriftIntoAccountIsFound)
+{
+    must_be_found(PLANT_LEASE_DRIFT, [](post::PostOptions *o) {
+        post::lease(o, 20);
+        o->partition_per_min = 20;
+    });
+}
+
+TEST(Planted, AVoteRightAfterAStartIsFoundUnderALease)
+{
+    must_be_found(PLANT_LEASE_VOTE, [](post::PostOptions *o) {
+        post::lease(o, 5);
+        o->partition_per_min = 20;
+        o->crash_per_min = 40;
+        o->dead_ms = 50;
+        o->long_dead_percent = 0;
+    });
+}
+
+TEST(Planted, ALeaseThatOutlivesATransferIsFound)
+{
+    must_be_found(PLANT_LEASE_KEPT, [](post::PostOptions *o) {
+        post::lease(o, 5);
+        o->transfer_per_min = 20;
+        o->hand_over_and_stall_percent = 50;
+    });
+}
+
 TEST(Planted, WithoutABugNothingIsFound)
 {
     for (uint64_t seed = 1; seed <= 3 && !HasFailure(); seed++) {
@@ -127,6 +155,9 @@ TEST(Planted, WithoutABugNothingIsFound)
             o->crash_per_min = o->stall_per_min = o->full_per_min = 4;
             o->loss_percent = 4;
             o->log_entries_max = 20;
+            o->partition_per_min = o->transfer_per_min = 10;
+            o->hand_over_and_stall_percent = 50;
+            post::lease(o, 20);
         };
         std::string out = run(seed, PLANT_NONE, all, &found);
         EXPECT_FALSE(found) << out;
