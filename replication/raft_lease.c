@@ -13,7 +13,7 @@ void raft_lease_started(struct raft_driver *d, const struct raft_start *s)
 
 bool raft_lease_defers(const struct raft_driver *d, const struct repl_message *m, uint64_t now_ms)
 {
-    return m->type == REPL_MESSAGE_VOTE && now_ms < d->votes_from_ms && !planted(PLANT_LEASE_VOTE);
+    return m->type == REPL_MESSAGE_VOTE && now_ms < d->votes_from_ms;
 }
 
 /* Such a message makes the sender its leader and starts its election timeout again, whatever becomes of the entries. */

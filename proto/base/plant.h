@@ -17,7 +17,6 @@ enum plant {
     PLANT_DEDUPE_LOST,  /* a copy of a replica leaves the dedupe records out */
     PLANT_UID_UNROLLED, /* UIDs come from a counter in memory that an aborted transaction does not roll back */
     PLANT_LEASE_DRIFT,  /* a lease lasts as if all clocks went alike */
-    PLANT_LEASE_VOTE,   /* a node that has just started votes at once */
     PLANT_LEASE_KEPT,   /* a lease outlives the beginning of a transfer */
 };
 
