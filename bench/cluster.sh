@@ -2,7 +2,7 @@
 # A cluster of three on this machine under load: its figures and whether they meet the bars.
 #
 #   ./bench/cluster.sh [--quick] [--seconds N] [--rounds N] [--away N] [--data DIR] [--bin FILE] [--net A.B.C] [--port-base N]
-#                      [PART]...
+#                      [--set KEY=VALUE]... [PART]...
 #
 #   writes    LMTP, 4 KiB, 16 and 128 connections against `pillarbox all` beside it: at least 0.35 of its rate
 #   delay     128 connections while each commit takes 4 ms longer: at least 4,000 deliveries/s
@@ -28,6 +28,7 @@ domain=example.test
 flush_delay=0
 tuned=false
 only=()
+settings=() # of the cluster's processes
 parts=()
 
 usage() { sed -n '2,17s/^# \{0,1\}//p' "$0"; exit "$1"; }
@@ -43,6 +44,7 @@ while [ $# -gt 0 ]; do
     --data) data=${2:?--data needs a folder}; shift 2 ;;
     --bin) bin=${2:?--bin needs a file}; shift 2 ;;
     --net) net=${2:?--net needs three numbers}; shift 2 ;;
+    --set) settings+=(--set "${2:?--set needs key=value}"); shift 2 ;;
     --port-base) port_base=${2:?--port-base needs a number}; shift 2 ;;
     writes | delay | reads | failover | catchup | idle) parts+=("$1"); shift ;;
     -h | --help) usage 0 ;;

@@ -18,7 +18,7 @@
  *    reordered frames, also of an earlier life, say nothing about another round.
  *
  * When the majority is there, term and configuration are looked at once more; if another one is in force by now the
- * read starts over.
+ * read starts over. A leader with a lease (lease.h) is sure without asking.
  *
  * Threads: any; one mutex, never held during callbacks. send, and done, which may call repl_reads_begin, come from
  * within any call here. Nothing blocks. Memory: a round's, bounded by its 4,096 (shard, term); reads are the caller's,
@@ -64,7 +64,8 @@ void repl_reads_stop(struct repl_reads *reads);
 /* Stops it. No call is under way, none comes. NULL is fine. */
 void repl_reads_free(struct repl_reads *reads);
 
-/* done may be called before it returns; at once for a group of one server, which has nobody to ask. */
+/* now_ms: read after the read came. done may be called before it returns; at once for a group of one server, which has
+ * nobody to ask, and under a lease. */
 void repl_reads_begin(struct repl_reads *reads, struct repl_read *r, uint64_t now_ms);
 /* A ping came: it is answered from the published terms, however busy the volume is. */
 void repl_reads_ping(struct repl_reads *reads, struct node_id from, struct slice frame);

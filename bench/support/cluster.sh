@@ -18,7 +18,7 @@ cluster_up() {
   [ "$running" != "$name" ] || { settle 120; spread; return; }
   cluster_down
   running=$name
-  dev start --nodes 3 --frontends 1 --insecure-auth --net "$net" --port-base "$port_base" "$@" >"$data/$name.start" 2>&1 ||
+  dev start --nodes 3 --frontends 1 --insecure-auth --net "$net" --port-base "$port_base" "${settings[@]}" "$@" >"$data/$name.start" 2>&1 ||
     fail "the cluster does not start: $(tail -n 3 "$data/$name.start")"
   spread
 }
