@@ -13,13 +13,14 @@ a look at the server ({(user, mailbox): Seen}). Nothing here talks to a server: 
     ["quit", USER, [MARKER...]]             POP3 QUIT begins with these marked
     ["quit-ok", USER], ["quit-no", USER, TEXT]
     ["do", USER, OP], ["done", USER, RESULT], ["no", USER, TEXT]    an operation on folders, crash_tree.py
+    ["doubt", USER, TEXT], ["found", USER, {MAILBOX: SEEN}]     one that was refused and may be done; the folders after it
     ["ended", NAME, WHY]
 """
 
 import json
 
 import mail
-from crash_tree import Box, Tree, Wrong
+from crash_tree import Box, Seen, Tree, Wrong, decided
 
 
 class Journal:
@@ -94,6 +95,7 @@ class Ledger:
         self.history = {}    # (user, validity) -> History
         self.problems = []   # what the server told and may not
         self.refusals = []   # texts, every protocol
+        self.in_doubt = False  # what is refused may be done: there was no majority, the one that comes back decides
         self.ended = {}
         self.counts = {}     # operations that were acknowledged, by name
 
@@ -115,8 +117,10 @@ class Ledger:
                     self._count("quit")
                 quit_now = None
             elif what == "quit-no":
-                self.refusals.append(args[1])  # nothing is deleted: the next QUIT may have the same marked
-                quit_now = None
+                self.refusals.append(args[1])
+                if self.in_doubt:
+                    self.quits.append(quit_now)
+                quit_now = None  # nothing is deleted otherwise: the next QUIT may have the same marked
             else:
                 getattr(self, "_" + what)(*args)
         if quit_now:
@@ -133,7 +137,8 @@ class Ledger:
         self._count(marker[:4])
 
     def _refused(self, marker, users, text):
-        self.refused.update({(marker, u): text for u in users})
+        if not self.in_doubt:
+            self.refused.update({(marker, u): text for u in users})
         self.refusals.append(text)
 
     def _told(self, marker, user, validity, uid):
@@ -148,7 +153,8 @@ class Ledger:
         self._count("flag")
 
     def _unflagged(self, user, validity, uid, text):
-        self.flags[user, validity, uid].pop()
+        if not self.in_doubt:
+            self.flags[user, validity, uid].pop()
         self.refusals.append(text)
 
     def _do(self, user, op):
@@ -165,6 +171,16 @@ class Ledger:
     def _no(self, user, text):
         self.refusals.append(text)
         del self.pending[user]
+
+    def _doubt(self, _user, text):
+        self.refusals.append(text)
+
+    def _found(self, user, boxes):
+        op = self.pending.pop(user)
+        try:
+            self.trees[user] = decided(self.trees[user], op, {box: Seen.of_plain(s) for box, s in boxes.items()})
+        except Wrong as e:
+            self.problems.append(f"{user}, after {op['op']} was refused: {e}")
 
     def _ended(self, _name, why):
         self.ended[why] = self.ended.get(why, 0) + 1
@@ -238,7 +254,8 @@ class Ledger:
                 yield f"{user} INBOX: UID {uid} has {sorted(seen.rows[uid][1])}, not {' or '.join(str(sorted(f)) for f in allowed)}"
 
     def _quits(self, count):
-        for user, markers in self.quits:
+        for user, marked in self.quits:
+            markers = [m for m in marked if (m, user) not in self.removed]  # by another QUIT
             there = [m for m in markers if (m, user) in count]
             if there and len(there) < len(markers):
                 yield f"a QUIT of {user} was done by half: {len(there)} of {len(markers)} are left"
@@ -263,7 +280,5 @@ class Ledger:
                 allowed[:] = [seen.rows[uid][1]]
         for user, tree in self.trees.items():
             seen = {box: s for (u, box), s in look.items() if u == user and box != "INBOX"}
-            if tree.difference(seen):
-                tree = self.trees[user] = tree.applied(self.pending[user])
-            tree.adopt(seen)
+            self.trees[user] = decided(tree, self.pending.get(user), seen)
         self.pending = {}

@@ -4,6 +4,7 @@ LMTP and SMTP deliver into the INBOX of all users; one client appends there; one
 clients have all other folders of an account to themselves, so that the ledger knows exactly what must be in them.
 """
 
+import json
 import multiprocessing
 import os
 import random
@@ -11,7 +12,8 @@ import re
 import time
 
 from crash_ledger import Journal, message
-from crash_tree import Wrong, inside
+from crash_look import look_at_box, mailboxes
+from crash_tree import Wrong, decided, inside
 from wire import Closed, Imap, Pop3, Smtp
 
 DOMAIN = "example.test"
@@ -23,7 +25,10 @@ REFUSED_PAUSE_S = 0.02
 TREE_MESSAGES_MAX = 60
 FLAGS = ["\\Seen", "\\Answered", "\\Flagged", "\\Draft", "\\Deleted", "$work", "$later"]
 LOST = (Closed, OSError, EOFError)
+ACKNOWLEDGED = ('["acked"', '["done"', '["quit-ok"')
+REFUSED = ('["refused"', '["unflagged"', '["no"', '["doubt"', '["quit-no"')
 _stopping = None  # an Event: the load ends although its server lives
+_in_doubt = False  # what is refused may be done
 
 
 def numbers():
@@ -40,6 +45,20 @@ def address(user):
 
 def password(user):
     return f"pw-{user}"
+
+
+def look(server, ledger, whole):
+    """{(user, mailbox): Seen} of everything there is. Bodies of what was not seen before, or of all."""
+    out = {}
+    for user in USERS:
+        def known(validity, user=user):
+            history = None if whole else ledger.history.get((user, validity))
+            return history.markers if history else {}
+        c = Imap(server.ports["imap"])
+        c.login(address(user), password(user))
+        out.update({(user, box): look_at_box(c, box, known) for box in mailboxes(c)})
+        c.close()
+    return out
 
 
 # --- deliveries ---
@@ -287,6 +306,17 @@ def uid_list(text):
     return out
 
 
+def folders_found(session, journal, user):
+    """{mailbox: Seen} after a refusal, as soon as the account can be read again."""
+    while session.c.ask("EXAMINE INBOX")[0] != "OK":
+        time.sleep(REFUSED_PAUSE_S)
+    seen = {box: look_at_box(session.c, box, lambda _: {}) for box in mailboxes(session.c) if box != "INBOX"}
+    session.c.must("UNSELECT")
+    session.selected = None
+    journal("found", user, {box: s.plain() for box, s in seen.items()})
+    return seen
+
+
 def tree_client(ports, name, journal, tree, rng):
     user = TREE_USERS[int(name[-1])]
     session = TreeSession(ports, user)
@@ -296,6 +326,10 @@ def tree_client(ports, name, journal, tree, rng):
             continue
         journal("do", user, op)
         result = session.run(op)
+        if result is None and _in_doubt:
+            journal("doubt", user, session.text)
+            tree = decided(tree, op, folders_found(session, journal, user))
+            continue
         if result is None:
             journal("no", user, session.text)
             time.sleep(REFUSED_PAUSE_S)
@@ -310,9 +344,9 @@ CLIENTS = [("lmtp", deliver_client("lmtp", "LHLO"), 2), ("smtp", deliver_client(
            ("pop", pop_client, 1), ("tree", tree_client, 2)]
 
 
-def _process(run, ports, name, path, tree, seed, stopping):
-    global _stopping
-    _stopping = stopping
+def _process(run, ports, name, path, tree, seed, stopping, in_doubt):
+    global _stopping, _in_doubt
+    _stopping, _in_doubt = stopping, in_doubt
     journal = Journal(path)
     try:
         run(ports, name, journal, tree, random.Random(seed))
@@ -325,8 +359,9 @@ class Load:
 
     JOIN_S = 90
 
-    def __init__(self, server, ledger, number, rng, doors=None):
-        """doors: ports of several frontends, which the clients take in turn (server.ports otherwise)."""
+    def __init__(self, server, ledger, number, rng, doors=None, in_doubt=False):
+        """doors: ports of several frontends, which the clients take in turn (server.ports otherwise). in_doubt: what is
+        refused may be done all the same."""
         self.work = []
         self.stopping = multiprocessing.Event()
         for kind, run, copies in CLIENTS:
@@ -335,7 +370,7 @@ class Load:
                 path = os.path.join(server.folder, name + ".journal")
                 tree = ledger.trees[TREE_USERS[copy]] if kind == "tree" else None
                 ports = doors[len(self.work) % len(doors)] if doors else server.ports
-                args = (run, ports, name, path, tree, rng.random(), self.stopping)
+                args = (run, ports, name, path, tree, rng.random(), self.stopping, in_doubt)
                 self.work.append((multiprocessing.Process(target=_process, args=args, daemon=True), path))
         for p, path in self.work:
             open(path, "w").close()
@@ -343,17 +378,35 @@ class Load:
 
     def acknowledged(self):
         """How many changes so far, by the journals of the running clients."""
-        return self._count(('["acked"', '["done"', '["quit-ok"'))
+        return sum(self.count(ACKNOWLEDGED).values())
 
     def refused(self):
-        return self._count(('["refused"', '["no"', '["quit-no"'))
+        return sum(self.count(REFUSED).values())
 
-    def _count(self, beginnings):
-        n = 0
+    def count(self, beginnings):
+        """{client: lines of its journal}"""
+        counts = {}
         for _, path in self.work:
             with open(path) as f:
-                n += sum(line.startswith(beginnings) for line in f)
-        return n
+                counts[os.path.basename(path).removesuffix(".journal")] = sum(line.startswith(beginnings) for line in f)
+        return counts
+
+    def ends(self):
+        """Where the journals end now."""
+        return {path: os.path.getsize(path) for _, path in self.work}
+
+    @staticmethod
+    def acknowledged_since(ends):
+        """What began after that and was acknowledged, an EXPUNGE apart: one of nothing asks no storage."""
+        for path, end in ends.items():
+            with open(path) as f:
+                f.seek(end)
+                begun = set()
+                for what, *args in map(json.loads, f):
+                    if what in ("sent", "do"):
+                        begun = {args[0]} if what == "sent" or args[1]["op"] != "expunge" else set()
+                    elif what in ("acked", "done") and args[0] in begun:
+                        yield os.path.basename(path), what, args
 
     def stop(self):
         """Each client ends after the operation that it is in."""

@@ -98,7 +98,61 @@ class Checker(unittest.TestCase):
         self.ledger.settle(self.look)
         self.assertEqual(list(self.ledger.trees["ann"].boxes["B"].messages), [1])
 
+    def test_without_a_majority_what_was_refused_may_be_there_once(self):
+        self.ledger.in_doubt = True
+        self.look["bob", "INBOX"].uidnext = 5
+        self.rows("bob")[4] = row("lmtp.5", modseq=4)
+        self.right()
+        self.look["bob", "INBOX"].uidnext = 6
+        self.rows("bob")[5] = row("lmtp.5", modseq=5)
+        self.still_wrong("lmtp.5 is 2 times")
+
+    def test_without_a_majority_a_refused_quit_deleted_all_or_nothing(self):
+        self.ledger.in_doubt = True
+        del self.rows("bob")[2]
+        self.wrong("done by half", events=EVENTS + [["quit-no", "bob", "-ERR [SYS/TEMP] later"]])
+        del self.rows("bob")[3]
+        self.assertEqual(self.ledger.judge(self.look), ([], []))
+
+    def test_without_a_majority_a_refused_flag_is_there_or_not(self):
+        self.ledger.in_doubt = True
+        stored = [["flag", "ann", 7, 2, ["\\Seen"]], ["unflagged", "ann", 7, 2, "[UNAVAILABLE] later"]]
+        self.right(events=EVENTS + stored)
+        self.look["ann", "INBOX"].highest = 4
+        self.rows()[2] = row("appe.1", SEEN, 4)
+        self.assertEqual(self.ledger.judge(self.look), ([], []))
+
+    def moved(self, done):
+        """A MOVE that was refused, and what was found then."""
+        rows = {"A": [[2, "tree.1", [], 4]], "B": [[1, "tree.0", ["\\Seen"], 6]]}
+        if not done:
+            rows = {"A": [[1, "tree.0", ["\\Seen"], 5], [2, "tree.1", [], 4]], "B": []}
+        found = {"A": [8, 3, 6, rows["A"]], "B": [9, 2 if done else 1, 6, rows["B"]]}
+        for box, plain in found.items():
+            self.look["ann", box] = Seen(*plain[:3], {uid: row(m, frozenset(f), modseq) for uid, m, f, modseq in plain[3]})
+        return [MOVE, ["doubt", "ann", "[UNAVAILABLE] later"], ["found", "ann", found]]
+
+    def test_what_was_found_after_a_refusal_counts_from_then_on(self):
+        flag = [["do", "ann", {"op": "store", "box": "B", "uids": [1], "how": "=", "flags": []}], ["done", "ann", {"modseq": 7}]]
+        more = self.moved(True) + flag
+        self.look["ann", "B"].rows[1] = row("tree.0", NONE, 7)
+        self.look["ann", "B"].highest = 7
+        self.right(more=more)
+
+    def test_a_refused_operation_may_not_have_happened(self):
+        self.right(more=self.moved(False))
+
     # --- what is wrong ---
+
+    def test_a_refused_move_done_by_half(self):
+        more = self.moved(False)
+        more[-1][2]["B"] = [9, 2, 6, [[1, "tree.0", ["\\Seen"], 6]]]
+        self.wrong("after move was refused", more=more)
+
+    def test_a_refused_operation_that_happens_after_it_was_looked_for(self):
+        more = self.moved(False)
+        self.moved(True)
+        self.wrong("UID 1 is nothing, not tree.0", more=more)
 
     def test_lost_acknowledged_mail_is_missing(self):
         del self.rows()[1]

@@ -21,6 +21,15 @@ class Seen:
         self.highest = highest
         self.rows = rows
 
+    def plain(self):
+        """For a journal; without the octets."""
+        return [self.validity, self.uidnext, self.highest, [[uid, row[0], sorted(row[1]), row[2]] for uid, row in self.rows.items()]]
+
+    @classmethod
+    def of_plain(cls, plain):
+        rows = {uid: (marker, frozenset(flags), modseq, None) for uid, marker, flags, modseq in plain[3]}
+        return cls(*plain[:3], rows)
+
 
 class Box:
     def __init__(self, floor=0):
@@ -160,3 +169,16 @@ class Tree:
             box.messages = {uid: row[:2] for uid, row in s.rows.items()}
             self.given.add(s.validity)
             self.modseq = max([self.modseq, s.highest] + [row[2] for row in s.rows.values()])
+
+
+def decided(tree, op, seen):
+    """The tree after an operation that was done or not (None: there was none), by what is there: {name: Seen}. Raises Wrong."""
+    text = tree.difference(seen)
+    if text and op:
+        tree = tree.applied(op)
+        other = tree.difference(seen)
+        text = other and f"{text}; with {op} done: {other}"
+    if text:
+        raise Wrong(text)
+    tree.adopt(seen)
+    return tree

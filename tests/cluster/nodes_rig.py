@@ -1,8 +1,8 @@
-"""Rounds of a whole cluster under load: deploy/scripts/dev_cluster.sh, three storage nodes and two frontends as processes.
+"""Rounds of a whole cluster under load: deploy/scripts/dev_cluster.sh, three or five storage nodes and two frontends as processes.
 
-A round: clients of all protocols on both frontends, a fault of one node that is healed while they go on, an end of the load, and
-everything that both frontends show is compared with what the clients were told (crash_ledger.py). One fault at a time leaves
-a majority, so nothing may be refused: sessions wait and go on. A client sits in IDLE all the time and must hear of every message.
+A round: clients of all protocols on both frontends, a fault that is healed while they go on, an end of the load, and
+everything that both frontends show is compared with what the clients were told (crash_ledger.py). A fault that leaves
+a majority may not refuse anything: sessions wait and go on. A client sits in IDLE all the time and must hear of every message.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -18,8 +19,8 @@ import time
 import pillarbox
 from crash_disk import need
 from crash_ledger import Ledger
-from crash_load import TREE_USERS, USERS, Load, address, password
-from crash_rig import TEMPORARY, look
+from crash_load import TREE_USERS, USERS, Load, address, look, password
+from crash_rig import TEMPORARY
 from wire import Imap
 
 SCRIPT = os.path.join(pillarbox.ROOT, "deploy", "scripts", "dev_cluster.sh")
@@ -31,14 +32,14 @@ DISK_MIB = 1500
 
 
 class Frontend:
-    """What crash_rig.look wants of a server."""
+    """What crash_load.look wants of a server."""
 
     def __init__(self, ports):
         self.ports = ports
 
 
 class Cluster:
-    def __init__(self, program, nodes=3, frontends=2, net=None, base=None):
+    def __init__(self, program, nodes=3, settings=(), frontends=2, net=None, base=None):
         self.folder = tempfile.mkdtemp(prefix="pb-cluster-")
         self.dir = os.path.join(self.folder, "cluster")
         self.nodes = nodes
@@ -47,6 +48,8 @@ class Cluster:
         base = base or int(os.environ.get("PB_CLUSTER_PORTS", "12000"))
         self.first = ["start", "--nodes", str(nodes), "--frontends", str(frontends), "--insecure-auth", "--net", net, "--port-base",
                       str(base), "--shards", str(SHARDS), "--set", "storage.map_size=8 GiB", "--set", "storage.reserve=1 MiB"]
+        for s in settings:
+            self.first += ["--set", s]
 
     def run(self, *words, stdin=None, check=True):
         env = dict(os.environ, PILLARBOX_DEV_DIR=self.dir, PB_BIN=self.program, PB_LOG_LEVEL=os.environ.get("PB_LOG_LEVEL", "info"))
@@ -75,6 +78,16 @@ class Cluster:
         while not self.status()["settled"]:
             assert time.monotonic() < deadline, f"the groups are not whole again: {self.run('status').stdout}\n{self.logs()[-15000:]}"
             time.sleep(0.3)
+
+    def kill(self, nodes):
+        """SIGKILL to all of them before any is waited for."""
+        pids = [n["pid"] for n in self.status()["nodes"] if n["id"] in nodes]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while any(os.path.exists(f"/proc/{pid}") for pid in pids):
+            assert time.monotonic() < deadline, f"processes {pids} do not end"
+            time.sleep(0.02)
 
     def leader(self):
         """The node that leads most shards."""
@@ -157,16 +170,17 @@ class Watcher(threading.Thread):
 
 
 class Rig:
-    def __init__(self, nodes=3):
+    def __init__(self, nodes=3, settings=()):
         release = os.environ.get("PB_RELEASE_BIN", "")
         self.program = release if release and os.path.exists(release) else pillarbox.binary()
         self.seed = int(os.environ.get("PB_SEED", random.randrange(1 << 30)))
         print(f"seed {self.seed} (PB_SEED), {self.program}")
         self.rng = random.Random(self.seed)
         self.ledger = Ledger(USERS, TREE_USERS)
-        self.cluster = Cluster(self.program, nodes)
+        self.cluster = Cluster(self.program, nodes, settings)
         self.rounds = 0
         self.may_refuse = False  # temporarily, in this round
+        self.load = None         # of the round
         self.watchers = []
         self.begun = time.monotonic()
 
@@ -202,20 +216,25 @@ class Rig:
         for w in self.watchers:
             w.must_have(len(seen[w.user, "INBOX"].rows))
 
-    def round(self, what, fault):
-        """fault(cluster) breaks something and heals it; the load goes on through it and for a moment after."""
-        self.rounds += 1
-        before = time.monotonic()
-        load = Load(self.cluster, self.ledger, self.rounds, self.rng, [d.ports for d in self.doors])
-        time.sleep(self.rng.uniform(0.3, 1.0))
-        fault(self.cluster)
-        acked = load.acknowledged()
+    def must_go_on(self, what):
+        acked = self.load.acknowledged()
         deadline = time.monotonic() + 30
-        while load.acknowledged() < acked + 20:
+        while self.load.acknowledged() < acked + 20:
             assert time.monotonic() < deadline, f"{what}: nothing is acknowledged any more\n{self.cluster.logs()[-15000:]}"
             time.sleep(0.2)
-        load.stop()
-        load.finish(self.ledger)
+
+    def round(self, what, fault, majority=True):
+        """fault(cluster) breaks something and heals it; the load goes on through it and for a moment after. Without a majority
+        what is refused may be done all the same."""
+        self.rounds += 1
+        before = time.monotonic()
+        self.ledger.in_doubt = self.may_refuse = not majority
+        self.load = Load(self.cluster, self.ledger, self.rounds, self.rng, [d.ports for d in self.doors], not majority)
+        time.sleep(self.rng.uniform(0.3, 1.0))
+        fault(self.cluster)
+        self.must_go_on(what)
+        self.load.stop()
+        self.load.finish(self.ledger)
         assert not self.ledger.ended, f"{what}: sessions ended: {self.ledger.ended}"
         self.verify()
         print(f"round {self.rounds}, {what}: {sum(self.ledger.counts.values())} operations so far, "
