@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A cluster of three on this machine under load: its figures and whether they meet the bars.
 #
-#   ./bench/cluster.sh [--quick] [--seconds N] [--rounds N] [--away N] [--data DIR] [--bin FILE] [--net A.B.C] [--port-base N]
-#                      [--set KEY=VALUE]... [PART]...
+#   ./bench/cluster.sh [--quick] [--seconds N] [--rounds N] [--away N] [--copy-rate MIB] [--data DIR] [--bin FILE] [--net A.B.C]
+#                      [--port-base N] [--set KEY=VALUE]... [PART]...
 #
 #   writes    LMTP, 4 KiB, 16 and 128 connections against `pillarbox all` beside it: at least 0.35 of its rate
 #   delay     128 connections while each commit takes 4 ms longer: at least 4,000 deliveries/s
@@ -10,6 +10,8 @@
 #   failover  kill -9 of the node that leads most under 16 LMTP connections, --rounds times (12): the longest delivery of any
 #             connection p50 at most 3 s, p99 at most 5 s
 #   catchup   a node away for --away seconds (60) of writing is whole again in less time than that
+#   copy      a node that lost its disk is copied to while 16 LMTP connections write and 4 read: no election, no node sends faster
+#             than storage.copy_rate (--copy-rate, 64)
 #   idle      256 shards without work: each storage node less than 3 % of a core
 #
 # All of them when none is named. --seconds is the length of a measurement (10); everything lies in --data (a new folder below
@@ -21,7 +23,7 @@ here=$root/bench
 dev=$root/deploy/scripts/dev_cluster.sh
 load=$root/build/release/bench/pb_bench_load
 bin=$root/build/release/program/pillarbox
-seconds=10 rounds=12 away=60 idle_seconds=20 messages=500
+seconds=10 rounds=12 away=60 idle_seconds=20 messages=500 copy_rate=64 copy_mib=320
 net=127.0.38 port_base=18000
 data=
 domain=example.test
@@ -31,29 +33,30 @@ only=()
 settings=() # of the cluster's processes
 parts=()
 
-usage() { sed -n '2,17s/^# \{0,1\}//p' "$0"; exit "$1"; }
+usage() { sed -n '2,19s/^# \{0,1\}//p' "$0"; exit "$1"; }
 say() { printf '==> %s\n' "$*" >&2; }
 fail() { printf 'cluster: %s\n' "$*" >&2; exit 2; }
 
 while [ $# -gt 0 ]; do
   case "$1" in
-    --quick) seconds=2 rounds=2 away=5 idle_seconds=5 messages=100; shift ;;
+    --quick) seconds=2 rounds=2 away=5 idle_seconds=5 messages=100 copy_mib=60; shift ;;
     --seconds) seconds=${2:?--seconds needs a number}; shift 2 ;;
     --rounds) rounds=${2:?--rounds needs a number}; shift 2 ;;
+    --copy-rate) copy_rate=${2:?--copy-rate needs a number}; shift 2 ;;
     --away) away=${2:?--away needs a number}; shift 2 ;;
     --data) data=${2:?--data needs a folder}; shift 2 ;;
     --bin) bin=${2:?--bin needs a file}; shift 2 ;;
     --net) net=${2:?--net needs three numbers}; shift 2 ;;
     --set) settings+=(--set "${2:?--set needs key=value}"); shift 2 ;;
     --port-base) port_base=${2:?--port-base needs a number}; shift 2 ;;
-    writes | delay | reads | failover | catchup | idle) parts+=("$1"); shift ;;
+    writes | delay | reads | failover | catchup | copy | idle) parts+=("$1"); shift ;;
     -h | --help) usage 0 ;;
     *) echo "cluster: unknown argument '$1'" >&2; usage 2 >&2 ;;
   esac
 done
-case "$seconds$rounds$away$port_base" in *[!0-9]*) fail "numbers are expected" ;; esac
+case "$seconds$rounds$away$copy_rate$port_base" in *[!0-9]*) fail "numbers are expected" ;; esac
 [ "$seconds" -gt 0 ] && [ "$rounds" -gt 0 ] && [ "$away" -gt 0 ] || fail "numbers above 0 are expected"
-[ ${#parts[@]} -gt 0 ] || parts=(writes reads failover catchup delay idle)
+[ ${#parts[@]} -gt 0 ] || parts=(writes reads failover catchup copy delay idle)
 [ -x "$load" ] && [ -x "$bin" ] || fail "build first: cmake --preset release && ninja -C build/release"
 
 if [ -z "$data" ]; then data=$(mktemp -d "${TMPDIR:-/tmp}/pillarbox-bench.XXXXXX"); else mkdir -p "$data"; fi

@@ -34,6 +34,7 @@ struct config {
     uint64_t storage_retention_ms;
     uint64_t storage_dedupe_ms;
     uint64_t storage_flush_delay_ms;
+    uint64_t storage_copy_bytes_per_s;
     const char *storage_listen;
     const char *storage_publish;
     const char *storage_admin;

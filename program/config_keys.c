@@ -54,6 +54,9 @@ const struct config_key config_keys[] = {
           "Room on the disk and in the map below which mail is refused with a temporary error; reading, deleting and "
           "moving go "
           "on. 0: none is kept."),
+    BYTES("storage.copy_rate", storage_copy_bytes_per_s, "64 MiB", 256 * KIB, 64 * GIB,
+          "Bytes a second, at most, that this node sends of copies of its replicas, to nodes that are new or were away "
+          "for too long; all copies together."),
     MS("storage.undelete_retention", storage_retention_ms, "0 s", 0, 3650 * DAY,
        "How long bodies of expunged messages are kept."),
     MS("storage.dedupe_window", storage_dedupe_ms, "15 min", 6 * MINUTE, DAY,

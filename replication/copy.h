@@ -7,6 +7,9 @@
  * remain together with the index at which all of it is the state. What is lost is pulled again; a source that dies, or
  * a record of written keys that grows too long, ends the copy, and raft asks for another.
  *
+ * A node sends few copies at a time, a batch of each in turn, and of all together no more than copy_bytes_per_s
+ * (copy_rate.h). Who waits for its turn and pulls again gets COPY_ROWS without rows that repeats its sequence.
+ *
  * The receiver writes under a new replica number, which is garbage (row 0 'G') until the last batch: the commit that
  * holds it makes it the shard's replica and the old one garbage. raft then starts again from the disk. Garbage is
  * deleted in bounded steps.
@@ -49,6 +52,10 @@ void copy_in_drop(struct group *g);
 
 void copy_out_pulled(struct volume *v, struct group *g, const struct repl_message *m, uint64_t now_ms);
 void copy_out_tick(struct group *g, uint64_t now_ms);
+/* Sends what receivers have pulled and the rate allows. Reads through volume_reader. */
+void copy_out_serve(struct volume *v, uint64_t now_ms);
+/* Until it has something to send by itself; UINT64_MAX: not before a receiver pulls. */
+uint64_t copy_out_wait_ms(const struct volume *v, uint64_t now_ms);
 /* The first entry of the log, not before `first`, that the receiver of a copy will need after it. UINT64_MAX: none. */
 uint64_t copy_out_wants(const struct group *g, uint64_t first);
 void copy_out_drop(struct group *g);

@@ -128,8 +128,14 @@ void copy_in_received(struct volume *v, struct group *g, const struct repl_messa
                       uint64_t now_ms)
 {
     struct copy_in *c = g->copy_in;
-    if (c == NULL || m->from.v != c->from.v || m->copy != c->id || m->attempt != c->attempt ||
-        m->sequence != c->taken + 1 || c->n_waiting == WAITING_MAX || c->last) {
+    if (c == NULL || m->from.v != c->from.v || m->copy != c->id || m->attempt != c->attempt) {
+        return;
+    }
+    if (m->sequence == c->taken && m->rows.n == 0) { /* others are copied first */
+        c->progress_ms = now_ms;
+        return;
+    }
+    if (m->sequence != c->taken + 1 || c->n_waiting == WAITING_MAX || c->last) {
         return;
     }
     if (m->last && !take_last(g, c, m)) {

@@ -416,6 +416,11 @@ static void bound_inflight(struct group *g)
     raft_driver_inflight_max(g->raft, max < 16 ? 16 : max > UNCOMMITTED_MAX ? UNCOMMITTED_MAX : (unsigned)max);
 }
 
+static bool asks_for_votes(const struct raft_driver_update *u)
+{
+    return u->n_messages > 0 && u->messages[0].type == REPL_MESSAGE_VOTE;
+}
+
 void group_step_timeout(struct volume *v, struct group *g, uint64_t now_ms)
 {
     const struct step s = {.v = v, .g = g, .now_ms = now_ms};
@@ -429,6 +434,7 @@ void group_step_timeout(struct volume *v, struct group *g, uint64_t now_ms)
     bound_inflight(g);
     enum err e = raft_driver_timeout(g->raft, now_ms, &u);
     if (e == OK) {
+        volume_count(&v->stats.elections, asks_for_votes(&u));
         e = absorb(&s, &u, &none);
     }
     settle(&s, e);

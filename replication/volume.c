@@ -130,6 +130,7 @@ enum err volume_open(const struct volume_config *cfg, struct volume **out)
     v->limits.heartbeat_ms = cfg->heartbeat_ms == 0 ? HEARTBEAT_MS_DEFAULT : cfg->heartbeat_ms;
     v->limits.lease_drift_percent = cfg->lease_drift_percent;
     v->limits.dead_retention_ms = cfg->dead_retention_ms;
+    copy_turns_init(&v->copies, cfg->copy_bytes_per_s);
     v->entries_max = VOLUME_TURN_ENTRIES_MAX;
     v->purge_at_ms = UINT64_MAX;
     v->grid_ms = UINT64_MAX;
@@ -405,6 +406,8 @@ void volume_stats(const struct volume *v, struct volume_stats *out)
     out->entries = __atomic_load_n(&v->stats.entries, __ATOMIC_RELAXED);
     out->body_bytes = __atomic_load_n(&v->stats.body_bytes, __ATOMIC_RELAXED);
     out->full_refusals = __atomic_load_n(&v->stats.full_refusals, __ATOMIC_RELAXED);
+    out->copy_bytes = __atomic_load_n(&v->stats.copy_bytes, __ATOMIC_RELAXED);
+    out->elections = __atomic_load_n(&v->stats.elections, __ATOMIC_RELAXED);
     out->messages = __atomic_load_n(&v->stats.messages, __ATOMIC_RELAXED);
     out->messages_dropped = __atomic_load_n(&v->stats.messages_dropped, __ATOMIC_RELAXED);
     out->commit_us_total = __atomic_load_n(&v->stats.commit_us_total, __ATOMIC_RELAXED);

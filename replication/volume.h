@@ -48,8 +48,9 @@ struct volume_config {
     /* The same for groups of one server, whose log serves nobody else (0: as above). */
     uint64_t sole_entries_max;
     uint64_t sole_bytes_max;
-    unsigned election_ms;  /* 0: 1,000; the timeouts lie between it and its double */
-    unsigned heartbeat_ms; /* 0: 200 */
+    unsigned election_ms;      /* 0: 1,000; the timeouts lie between it and its double */
+    unsigned heartbeat_ms;     /* 0: 200 */
+    uint64_t copy_bytes_per_s; /* sent of all copies together (copy.h); 0 = no bound */
     /* 0: no leases. Else by how much the clocks of two nodes may differ in rate (replication/lease.h). */
     unsigned lease_drift_percent;
     /* Sends one message to a node: copied or dropped, never waited for; in order, bulk ones apart from the others. On
@@ -188,6 +189,8 @@ struct volume_stats {
     uint64_t commit_us_total;
     bool above_watermark;
     uint64_t messages, messages_dropped; /* from peers */
+    uint64_t copy_bytes;                 /* sent of copies */
+    uint64_t elections;                  /* begun here because no leader was heard */
 };
 void volume_stats(const struct volume *v, struct volume_stats *out);
 

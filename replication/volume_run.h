@@ -3,6 +3,7 @@
 #ifndef REPLICATION_VOLUME_RUN_H
 #define REPLICATION_VOLUME_RUN_H
 
+#include "replication/copy_rate.h"
 #include "replication/group_run.h"
 
 #define VOLUME_TURN_BYTES_MAX ((size_t)8 << 20) /* larger dirty lists spill in LMDB */
@@ -12,13 +13,23 @@
 #define VOLUME_TABLE_PAGES 1024
 #define VOLUME_TABLE_PAGE_GROUPS 256
 
+/* The copies that this node is the source of, of all groups (copy_out.c). */
+struct copy_turns {
+    struct copy_rate rate;
+    struct list ready;   /* begun, and the receiver has pulled, next to be served first */
+    struct list waiting; /* not begun: enough others are sending */
+    unsigned sending;
+};
+void copy_turns_init(struct copy_turns *t, uint64_t bytes_per_s);
+
 struct volume {
     struct volume_config cfg;
     struct group_limits limits;
     uint32_t next_replica;
     bool garbage;   /* there may be replicas to delete */
     bool row_dirty; /* next_replica is not on disk yet */
-    bool dead;      /* the store is gone (a simulated crash): nothing is answered any more */
+    struct copy_turns copies;
+    bool dead; /* the store is gone (a simulated crash): nothing is answered any more */
 
     struct group **groups; /* all, owned */
     size_t n_groups;

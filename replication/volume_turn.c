@@ -1,5 +1,6 @@
 #include "proto/base/bytes.h"
 #include "proto/base/log.h"
+#include "replication/copy.h"
 #include "replication/volume_run.h"
 
 #define UPKEEP_IDLE_MS 50 /* upkeep waits this long for a turn that commits anyway */
@@ -221,6 +222,7 @@ static uint64_t wait_ms(const struct volume *v, const struct turn *turn)
         uint64_t idle = list_empty(&v->starting) ? UPKEEP_IDLE_MS : 0;
         wait = least(wait, pause > idle ? pause : idle);
     }
+    wait = least(wait, copy_out_wait_ms(v, turn->now_ms));
     if (v->grid_ms != UINT64_MAX) {
         wait = least(wait, v->grid_ms > turn->now_ms ? v->grid_ms - turn->now_ms : 0);
     }
@@ -246,6 +248,7 @@ uint64_t volume_turn(struct volume *v, struct proposal *list, struct repl_receiv
     take_inbox(v, list);
     submit_all(v, turn.now_ms);
     look_at_timers(v, turn.now_ms);
+    copy_out_serve(v, turn.now_ms);
     volume_end_reader(v);
     if (!list_empty(&v->starting)) {
         volume_start_groups(v, turn.now_ms);

@@ -131,6 +131,84 @@ part_catchup() {
   bar "whole again after $away s of writing" "$(calc "($(now_ms) - $began) / 1000" 1)" '<' "$away" ' s'
 }
 
+# Three nodes whose logs do not reach back to the first mail: it was delivered while the first was alone, and keeps little log.
+copied_cluster() {
+  cluster_up copied --nodes 1 --users $users --set "storage.copy_rate=$copy_rate MiB"
+  [ ! -f "$data/copied/filled" ] || return 0
+  run append --port "$imap" --user-first $((written + 1)) --users 8 --connections 8 --ops-each "$messages" --seed 9 >/dev/null
+  deliver --connections 8 --ops $((copy_mib * 16)) --size 65536 --deadline 600 --seed 51 >/dev/null
+  sed -i 's/^nodes=1 /nodes=3 /' "$data/copied/cluster.env"
+  dev start >"$data/copied.start" 2>&1 || fail "nodes 2 and 3 do not join: $(tail -n 3 "$data/copied.start")"
+  : >"$data/copied/filled"
+  spread
+}
+node_metric() { # node_metric NODE NAME
+  { exec 3<>"/dev/tcp/$net.$((10 + $1))/$((port_base + 81))" && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3; } 2>/dev/null || return 0
+  sed -n "s/^$2 \([0-9]*\).*/\1/p" <&3
+  exec 3>&-
+}
+copy_sent() { node_metric "$1" pillarbox_copy_sent_bytes; }
+elections() { # elections NODE...: of all of them
+  local n sum=0
+  for n in "$@"; do sum=$((sum + $(node_metric "$n" pillarbox_elections))); done
+  echo "$sum"
+}
+# Every quarter of a second, until it is killed: time in ms, node, bytes.
+watch_copies() {
+  while :; do
+    printf '%s 1 %s\n%s 2 %s\n' "$(now_ms)" "$(copy_sent 1)" "$(now_ms)" "$(copy_sent 2)"
+    sleep 0.25
+  done
+}
+# "MIB SECONDS FASTEST": all that was sent, from the first to the last byte, and MiB/s of the node that sent most within about a second.
+copies_seen() {
+  awk 'NF == 3 {
+         if (!($2 in n)) { n[$2] = 0; first[$2] = $3 }
+         if ($3 > sent[$2] && ($2 in sent)) { began = began ? began : was; ended = $1 }
+         was = $1; sent[$2] = $3; at[$2, n[$2]] = $1; bytes[$2, n[$2]] = $3
+         for (j = n[$2]; j > 0 && $1 - at[$2, j] < 1000; j--) {}
+         if ($1 > at[$2, j]) { rate = ($3 - bytes[$2, j]) / 1048.576 / ($1 - at[$2, j]); most = rate > most ? rate : most }
+         n[$2]++
+       }
+       END { for (i in sent) all += sent[i] - first[i]; printf "%.0f %.1f %.1f\n", all / 1048576, (ended - began) / 1000, most }'
+}
+load_both() { # load_both LABEL: deliveries and lists at once
+  deliver --connections 16 --seconds "$seconds" --seed 61 >"$data/deliveries.json" &
+  loading=$!
+  local lists
+  lists=$(list_50)
+  wait "$loading" || fail "the deliveries failed"
+  loading=
+  rate_line "deliveries, $1" "$(cat "$data/deliveries.json")"
+  rate_line "lists of 50, $1" "$lists"
+}
+
+part_copy() {
+  part=copy
+  local began watcher before mib took fastest
+  copied_cluster
+  dev kill 3
+  sleep 8 # its shards have other leaders
+  load_both "node 3 away"
+  before=$(elections 1 2)
+  [ "$before" -gt 0 ] || fail "no election after a node was killed: they are not counted"
+  rm -rf "$data/copied/node-3/data"
+  watch_copies >"$data/copies" 2>/dev/null &
+  watcher=$!
+  began=$(now_ms)
+  dev start-node 3
+  load_both "node 3 copied to"
+  settle 300
+  took=$(calc "($(now_ms) - $began) / 1000" 1)
+  kill "$watcher"
+  wait "$watcher" 2>/dev/null || true
+  report "whole again after $took s"
+  read -r mib took fastest < <(copies_seen <"$data/copies")
+  report "copied $mib MiB in $took s, with storage.copy_rate = $copy_rate MiB"
+  bar "elections" "$(($(elections 1 2 3) - before))" '==' 0 ''
+  bar "the node that sends fastest" "$fastest" '<=' "$(calc "$copy_rate * 1.05 + 2" 1)" ' MiB/s'
+}
+
 part_idle() {
   part=idle
   local before each

@@ -18,6 +18,8 @@ METRIC_GAUGE(metric_full, "pillarbox_store_full", "1: less than storage.reserve 
 METRIC_GAUGE(metric_refusals, "pillarbox_store_full_refusals", "Writes refused since the start for want of space");
 METRIC_GAUGE(metric_commits, "pillarbox_store_commits", "Synced commits since the start");
 METRIC_GAUGE(metric_entries, "pillarbox_store_entries", "Log entries stored and applied since the start");
+METRIC_GAUGE(metric_elections, "pillarbox_elections", "Elections begun here since the start: no leader was heard");
+METRIC_GAUGE(metric_copied, "pillarbox_copy_sent_bytes", "Bytes sent of copies of replicas since the start");
 
 static void metrics_count(struct node *n)
 {
@@ -27,6 +29,8 @@ static void metrics_count(struct node *n)
     metric_set(&metric_refusals, (int64_t)v.full_refusals);
     metric_set(&metric_commits, (int64_t)v.commits);
     metric_set(&metric_entries, (int64_t)v.entries);
+    metric_set(&metric_elections, (int64_t)v.elections);
+    metric_set(&metric_copied, (int64_t)v.copy_bytes);
 }
 
 static void metrics_look(struct node *n)

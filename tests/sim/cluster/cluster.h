@@ -42,6 +42,7 @@ struct Options {
     uint64_t log_entries_max = 1000;
     uint64_t log_bytes_max = 1 << 20;
     uint64_t log_age_ms = 0;
+    uint64_t copy_bytes_per_s = 0;
     int ops_per_s = 40;
     unsigned election_ms = 0;  /* 0: the volume's own */
     uint64_t dead_ms = 5000;   /* a node that died comes back within it */

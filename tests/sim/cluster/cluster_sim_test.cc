@@ -39,6 +39,7 @@ cluster::Options options_of(uint64_t seed)
     o.log_entries_max = seed % 3 == 1 ? 40 : 100000; /* a short log: who was away catches up by a copy */
     o.log_bytes_max = 1 << 30;
     o.log_age_ms = seed % 3 == 2 ? 10000 : 0;
+    o.copy_bytes_per_s = seed % 2 == 1 ? 1 << 20 : 0; /* copies wait for their turn */
     o.crash_per_min = static_cast<int>(seed % 5) * 4;
     o.cut_per_min = static_cast<int>(seed % 4) * 10;
     o.partition_per_min = static_cast<int>(seed % 6);

@@ -72,6 +72,7 @@ void Node::start()
     vc.log_entries_max = world_->options.log_entries_max;
     vc.log_bytes_max = world_->options.log_bytes_max;
     vc.log_age_ms = world_->options.log_age_ms;
+    vc.copy_bytes_per_s = world_->options.copy_bytes_per_s;
     vc.sole_entries_max = 8;
     vc.election_ms = world_->options.election_ms;
     vc.heartbeat_ms = world_->options.election_ms / 6;

@@ -99,6 +99,7 @@ class Peers : public testing::Test
         c.log_bytes_max = log_bytes_max;
         c.log_age_ms = log_age_ms;
         c.lease_drift_percent = lease_drift_percent;
+        c.copy_bytes_per_s = copy_bytes_per_s;
         c.send = Node::send;
         c.send_ctx = n;
         struct repl_fsm fsm = n->machine.fsm();
@@ -213,6 +214,12 @@ class Peers : public testing::Test
         EXPECT_EQ(volume_status(nodes[id]->volume, SHARD, &s), OK);
         return s;
     }
+    uint64_t elections(uint64_t id)
+    {
+        struct volume_stats s;
+        volume_stats(nodes[id]->volume, &s);
+        return s.elections;
+    }
     void propose(uint64_t id, Write *w)
     {
         nodes[id]->queued.push_back(w);
@@ -319,6 +326,7 @@ class Peers : public testing::Test
     uint64_t log_bytes_max = 0;
     uint64_t log_age_ms = 0;
     unsigned lease_drift_percent = 0;
+    uint64_t copy_bytes_per_s = 0;
 };
 
 #endif /* TESTS_UNIT_REPLICATION_PEERS_FIXTURE_H */

@@ -209,6 +209,18 @@ TEST_F(Peers, AChangeStaysInTheLogUntilRaftHasHeardThatItIsCommitted)
     EXPECT_LT(status(1).log_last - status(1).log_first, 10u);
 }
 
+TEST_F(Peers, ElectionsAreCountedButNotLeadershipThatIsHandedOver)
+{
+    start();
+    ASSERT_EQ(volume_transfer(nodes[1]->volume, SHARD, {2}), OK);
+    run(1000);
+    ASSERT_TRUE(leads(2));
+    EXPECT_EQ(elections(1) + elections(2) + elections(3), 0u);
+    isolate(2);
+    run(5000);
+    EXPECT_GT(elections(1) + elections(3), 0u);
+}
+
 /* --- copies --- */
 
 class Copies : public Peers
