@@ -123,7 +123,7 @@ part_catchup() {
   local writes began
   normal
   dev kill 2
-  writes=$(deliver --connections 16 --seconds "$away" --seed 41)
+  writes=$(deliver --connections 16 --seconds "$away" --deadline $((away + 120)) --seed 41)
   rate_line "without node 2" "$writes"
   began=$(now_ms)
   dev start-node 2

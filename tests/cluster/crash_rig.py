@@ -18,6 +18,21 @@ SETTLE_S = 30
 TEMPORARY = re.compile(r"^(4\d\d[ -]4\.|\[UNAVAILABLE\]|-ERR \[SYS/TEMP\])")
 
 
+def whole_look(rig, server, whole, seconds):
+    """A look in which nothing is wrong, as soon as all that was acknowledged is there."""
+    for text in rig.ledger.refusals:
+        assert rig.may_refuse and TEMPORARY.search(text), f"round {rig.rounds}, refused: {text}"
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = look(server, rig.ledger, whole)
+        wrong, missing = rig.ledger.judge(seen)
+        assert not wrong, f"round {rig.rounds}, {len(wrong)} things are wrong:\n" + "\n".join(wrong[:20])
+        if not missing:
+            return seen
+        assert time.monotonic() < deadline, f"round {rig.rounds}: {len(missing)} acknowledged are missing: {missing[:10]}"
+        time.sleep(0.2)
+
+
 class Rig:
     def __init__(self, settings=None):
         release = os.environ.get("PB_RELEASE_BIN", "")
@@ -62,18 +77,7 @@ class Rig:
 
     def verify(self, whole=False):
         """The server runs again: waits until all that was acknowledged is there; raises for anything wrong."""
-        for text in self.ledger.refusals:
-            assert self.may_refuse and TEMPORARY.search(text), f"refused: {text}"
-        deadline = time.monotonic() + SETTLE_S
-        while True:
-            seen = look(self.server, self.ledger, whole)
-            wrong, missing = self.ledger.judge(seen)
-            assert not wrong, f"round {self.rounds}, {len(wrong)} things are wrong:\n" + "\n".join(wrong[:20])
-            if not missing:
-                break
-            assert time.monotonic() < deadline, f"round {self.rounds}: {len(missing)} acknowledged are missing: {missing[:10]}"
-            time.sleep(0.2)
-        self.ledger.settle(seen)
+        self.ledger.settle(whole_look(self, self.server, whole, SETTLE_S))
 
     def report(self, what):
         stored = sum(len(h.last) for h in self.ledger.history.values())
