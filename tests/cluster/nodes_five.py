@@ -11,7 +11,7 @@ from crash_load import REFUSED
 from nodes_rig import Rig
 
 # Shorter than the default, so that clients hear of the missing majority soon; much longer than an election.
-CALL_S = 8
+CALL_S = 6
 REFUSED_S = 60
 ON_THEIR_WAY_S = 2  # answers of what was committed before
 ROUNDS = 1
