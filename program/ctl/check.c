@@ -134,7 +134,7 @@ static int rows_check(struct ctl *ctl, const char *path, const struct node_ident
                       enum err *out_e)
 {
     struct kv *kv = NULL;
-    struct kv_lmdb_config cfg = {.path = path, .read_only = true};
+    struct kv_lmdb_config cfg = {.path = path};
     *out_e = kv_lmdb_open(&cfg, &kv, why);
     if (*out_e != OK) {
         return 1;
@@ -159,6 +159,9 @@ static int run(struct ctl *ctl, int argc, char **argv)
     enum err e = node_dir_read(ctl->data_dir, &id, &why);
     if (e == OK) {
         snprintf(path, sizeof(path), "%s/volume.mdb", ctl->data_dir);
+        e = kv_lmdb_settle(path, &why);
+    }
+    if (e == OK) {
         e = pages_check(path, &damaged, &why);
     }
     if (e == OK && damaged == 0) {

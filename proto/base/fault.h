@@ -27,8 +27,11 @@ extern "C" {
     X(STAGE_AFTER, "stage.after", true)     /* a chunk of a large body */                                              \
     X(UPKEEP_AFTER, "upkeep.after", true)   /* the log trimmed, dead bodies deleted, in the transaction */             \
     X(COMMIT_BEFORE, "commit.before", true) /* the synced commit of a turn */                                          \
+    X(WAL_AFTER, "wal.after", false)        /* the turn is flushed in the write-ahead log, its pages not committed */  \
     X(COMMIT_AFTER, "commit.after", false)                                                                             \
-    X(REPLY_BEFORE, "reply.before", false) /* a proposal's answer to whoever asked storage */                          \
+    X(CHECKPOINT_BEFORE, "checkpoint.before", false) /* a state is held, not flushed */                                \
+    X(CHECKPOINT_AFTER, "checkpoint.after", false)   /* it is, the older one not given up */                           \
+    X(REPLY_BEFORE, "reply.before", false)           /* a proposal's answer to whoever asked storage */                \
     X(REPLY_AFTER, "reply.after", false)                                                                               \
     X(HANDOFF_BEFORE, "handoff.before", false) /* mail for another shard, before it is delivered there, */             \
     X(HANDOFF_AFTER, "handoff.after", false)   /* delivered, its row not yet removed */                                \

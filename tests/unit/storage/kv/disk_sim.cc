@@ -12,7 +12,7 @@
 namespace disk
 {
 
-std::function<int(Kind, size_t *)> fault;
+std::function<int(const Event &, size_t *)> fault;
 std::vector<Event> *record;
 bool full;
 
@@ -20,23 +20,32 @@ namespace
 {
 
 constexpr size_t SECTOR = 512;
+const std::string VOLUME = "volume.mdb";
 
-bool fails(Kind kind, size_t *io_n)
+/* false: a file that is none of the volume's. */
+bool name_of(int fd, std::string *out)
 {
-    int error = fault ? fault(kind, io_n) : 0;
+    char path[4096];
+    std::string link = "/proc/self/fd/" + std::to_string(fd);
+    ssize_t n = readlink(link.c_str(), path, sizeof(path));
+    std::string name(path, n > 0 ? static_cast<size_t>(n) : 0);
+    size_t at = name.rfind(VOLUME);
+    *out = at == std::string::npos ? "" : name.substr(at + VOLUME.size());
+    return at != std::string::npos;
+}
+
+bool fails(const Event &e, size_t *io_n)
+{
+    int error = fault ? fault(e, io_n) : 0;
     errno = error;
     return error != 0;
 }
 
-Kind kind_of(int fd)
-{
-    return (fcntl(fd, F_GETFL) & O_DSYNC) != 0 ? Kind::META : Kind::WRITE;
-}
-
-void remember(Kind kind, uint64_t offset, std::string bytes)
+void remember(Event e, const std::string &bytes)
 {
     if (record != nullptr) {
-        record->push_back({kind, offset, std::move(bytes)});
+        e.bytes = bytes;
+        record->push_back(std::move(e));
     }
 }
 
@@ -52,29 +61,32 @@ void Platter::take(const Event &e)
 {
     if (e.kind == Kind::WRITE) {
         unsynced.push_back(e);
-    } else if (e.kind == Kind::META) {
-        put(synced, e.offset, e.bytes);
-    } else {
-        for (const Event &w : unsynced) {
-            put(synced, w.offset, w.bytes);
-        }
-        unsynced.clear();
+        return;
     }
+    std::vector<Event> others;
+    for (const Event &w : unsynced) {
+        if (w.file == e.file) {
+            put(synced[w.file], w.offset, w.bytes);
+        } else {
+            others.push_back(w);
+        }
+    }
+    unsynced = others;
 }
 
-std::string Platter::cut(const Event *last, double share, std::mt19937_64 &rng) const
+Image Platter::cut(const Event *last, double share, std::mt19937_64 &rng) const
 {
-    std::string image = synced;
+    Image image = synced;
     std::bernoulli_distribution arrives(share);
     std::vector<Event> all = unsynced;
-    if (last != nullptr && last->kind != Kind::SYNC) {
+    if (last != nullptr && last->kind == Kind::WRITE) {
         all.push_back(*last);
     }
     for (const Event &w : all) {
         /* Sectors are whole or not written at all; the file is as long as its last write if any of it arrived. */
         for (size_t at = 0; at < w.bytes.size(); at += SECTOR) {
             if (arrives(rng)) {
-                put(image, w.offset + at, w.bytes.substr(at, SECTOR));
+                put(image[w.file], w.offset + at, w.bytes.substr(at, SECTOR));
             }
         }
     }
@@ -87,14 +99,14 @@ extern "C" {
 
 ssize_t pwrite(int fd, const void *p, size_t n, off_t off)
 {
-    disk::Kind kind = disk::kind_of(fd);
-    if (disk::fails(kind, &n)) {
+    disk::Event e = {disk::Kind::WRITE, "", static_cast<uint64_t>(off), ""};
+    bool ours = disk::name_of(fd, &e.file);
+    if (ours && disk::fails(e, &n)) {
         return -1;
     }
     ssize_t done = syscall(SYS_pwrite64, fd, p, n, off);
-    if (done > 0) {
-        disk::remember(kind, static_cast<uint64_t>(off),
-                       std::string(static_cast<const char *>(p), static_cast<size_t>(done)));
+    if (ours && done > 0) {
+        disk::remember(e, std::string(static_cast<const char *>(p), static_cast<size_t>(done)));
     }
     return done;
 }
@@ -110,15 +122,16 @@ ssize_t writev(int fd, const struct iovec *iov, int n)
     for (int i = 0; i < n; i++) {
         bytes.append(static_cast<const char *>(iov[i].iov_base), iov[i].iov_len);
     }
-    off_t off = lseek(fd, 0, SEEK_CUR);
+    disk::Event e = {disk::Kind::WRITE, "", static_cast<uint64_t>(lseek(fd, 0, SEEK_CUR)), ""};
+    bool ours = disk::name_of(fd, &e.file);
     size_t length = bytes.size();
-    if (disk::fails(disk::Kind::WRITE, &length)) {
+    if (ours && disk::fails(e, &length)) {
         return -1;
     }
     bytes.resize(length);
     ssize_t done = syscall(SYS_write, fd, bytes.data(), bytes.size());
-    if (done > 0) {
-        disk::remember(disk::Kind::WRITE, static_cast<uint64_t>(off), bytes.substr(0, static_cast<size_t>(done)));
+    if (ours && done > 0) {
+        disk::remember(e, bytes.substr(0, static_cast<size_t>(done)));
     }
     return done;
 }
@@ -138,13 +151,16 @@ int fstatvfs64(int fd, struct statvfs64 *out)
 
 int fdatasync(int fd)
 {
+    disk::Event e = {disk::Kind::SYNC, "", 0, ""};
     size_t none = 0;
-    if (disk::fails(disk::Kind::SYNC, &none)) {
+    bool ours = disk::name_of(fd, &e.file);
+    if (ours && disk::fails(e, &none)) {
         return -1;
     }
     /* No real flush: no test cuts the real power, and flushes are slow. */
-    (void)fd;
-    disk::remember(disk::Kind::SYNC, 0, "");
+    if (ours) {
+        disk::remember(e, "");
+    }
     return 0;
 }
 }

@@ -15,37 +15,47 @@
 namespace disk
 {
 
-/* WRITE lies in a cache until SYNC; META is written through (LMDB opens the file a second time with O_DSYNC for it). */
-enum class Kind { WRITE, META, SYNC };
+/* A WRITE lies in a cache until a SYNC of its file. */
+enum class Kind { WRITE, SYNC };
 
 struct Event {
     Kind kind;
+    std::string file; /* what its name has behind the volume's: "", "-wal0", ... */
     uint64_t offset;
     std::string bytes;
+    /* LMDB's meta pages: a write to them that fails leaves the outcome unknown. */
+    bool is_meta() const
+    {
+        return kind == Kind::WRITE && file.empty() && offset < 2 * 4096;
+    }
+    bool is_log() const
+    {
+        return file.rfind("-wal", 0) == 0;
+    }
 };
 
-/* Asked before each event: 0, or an errno that it fails with. May make a write shorter (*io_n). */
-extern std::function<int(Kind kind, size_t *io_n)> fault;
+/* Asked before each event (its bytes are not there yet): 0, or an errno that it fails with. May make a write shorter
+ * (*io_n). */
+extern std::function<int(const Event &e, size_t *io_n)> fault;
 /* What statvfs says of the file system: 4 KiB free, or 4 GiB. */
 extern bool full;
 /* Where events that succeed are kept, if anywhere. */
 extern std::vector<Event> *record;
 
+/* By file name as in Event. */
+using Image = std::map<std::string, std::string>;
+
 /* What is on the platters after the first `n` events, and what may be there besides: replayed step by step. */
 class Platter
 {
   public:
-    /* What was there before the events. */
-    explicit Platter(std::string before) : synced(std::move(before))
-    {
-    }
     void take(const Event &e);
     /* The power goes while `last` (or nothing) is under way: a random choice of the unsynced sectors has arrived,
-     * `last` among them. share: how likely each one, 0 to 1. */
-    std::string cut(const Event *last, double share, std::mt19937_64 &rng) const;
+     * `last` among them. share: how likely each one, 0 to 1. A file of which nothing has arrived is not there. */
+    Image cut(const Event *last, double share, std::mt19937_64 &rng) const;
 
   private:
-    std::string synced;
+    Image synced;
     std::vector<Event> unsynced;
 };
 

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "storage/kv/kv_lmdb.h"
 #include "storage/kv/kv_mem.h"
@@ -39,15 +40,17 @@ struct QuickDir : TempDir {
     }
 };
 
-inline enum err open_lmdb(const std::string &path, struct kv **out, uint64_t map_bytes = 0, bool read_only = false,
-                          std::string *reason = nullptr)
+/* checkpoint_bytes: made by the committing thread after so much log; 0: as in the program. */
+inline enum err open_lmdb(const std::string &path, struct kv **out, uint64_t map_bytes = 0,
+                          uint64_t checkpoint_bytes = 0, std::string *reason = nullptr)
 {
     struct kv_lmdb_config cfg = {};
     struct buf why;
     buf_init(&why, 1000);
     cfg.path = path.c_str();
     cfg.map_bytes = map_bytes;
-    cfg.read_only = read_only;
+    cfg.checkpoint_bytes = checkpoint_bytes;
+    cfg.checkpoint_inline = checkpoint_bytes != 0;
     enum err e = kv_lmdb_open(&cfg, out, &why);
     if (reason != nullptr) {
         struct slice s = buf_slice(&why);
@@ -55,6 +58,20 @@ inline enum err open_lmdb(const std::string &path, struct kv **out, uint64_t map
     }
     buf_fini(&why);
     return e;
+}
+
+/* The files of a volume: itself, and what lies beside it. */
+inline const std::vector<std::string> VOLUME_FILES = {"", "-wal0", "-wal1", "-checkpoint"};
+
+/* What a crash of the process leaves: the files as the system has them, under another name. */
+inline void copy_volume(const std::string &from, const std::string &to)
+{
+    for (const std::string &f : VOLUME_FILES) {
+        std::filesystem::remove(to + f);
+        if (std::filesystem::exists(from + f)) {
+            std::filesystem::copy_file(from + f, to + f);
+        }
+    }
 }
 
 inline struct slice str(const std::string &s)

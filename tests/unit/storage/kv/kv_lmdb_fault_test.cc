@@ -1,4 +1,4 @@
-/* LMDB's own writes fail: at one kind of write, and at each in turn. */
+/* Writes and flushes of the store's files fail: at one kind, and at each in turn. */
 #include <errno.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,28 +9,61 @@
 namespace
 {
 
+using disk::Event;
 using disk::Kind;
+using Is = std::function<bool(const Event &)>;
+using Fault = std::function<int(const Event &, size_t *)>;
 
-/* Every write or sync of that kind fails so. */
-std::function<int(Kind, size_t *)> always(Kind kind, int error)
+bool is_page(const Event &e)
 {
-    return [=](Kind k, size_t *) { return k == kind ? error : 0; };
+    return e.kind == Kind::WRITE && e.file.empty() && !e.is_meta();
 }
 
-int short_write(Kind kind, size_t *io_n)
+bool is_meta(const Event &e)
 {
-    if (kind == Kind::WRITE) {
-        *io_n /= 2;
-    }
-    return 0;
+    return e.is_meta();
 }
+
+bool is_log_write(const Event &e)
+{
+    return e.kind == Kind::WRITE && e.is_log();
+}
+
+bool is_slot(const Event &e)
+{
+    return e.kind == Kind::WRITE && e.file == "-checkpoint";
+}
+
+bool is_sync(const Event &e)
+{
+    return e.kind == Kind::SYNC;
+}
+
+/* Every such event fails so. */
+Fault always(const Is &is, int error)
+{
+    return [=](const Event &e, size_t *) { return is(e) ? error : 0; };
+}
+
+/* Each such write does only half. */
+Fault short_writes(const Is &is)
+{
+    return [=](const Event &e, size_t *io_n) {
+        if (is(e)) {
+            *io_n /= 2;
+        }
+        return 0;
+    };
+}
+
+constexpr uint64_t CHECKPOINT_BYTES = 12 << 10; /* every few commits */
 
 class Fallible : public testing::Test
 {
   protected:
     void SetUp() override
     {
-        ASSERT_EQ(open_lmdb(dir.file(), &kv), OK);
+        ASSERT_EQ(open_lmdb(dir.file(), &kv, 0, CHECKPOINT_BYTES), OK);
         put(kv, "a", "1");
     }
     void TearDown() override
@@ -39,18 +72,18 @@ class Fallible : public testing::Test
         disk::full = false;
         kv_close(kv);
     }
-    enum err commit_with(const std::function<int(Kind, size_t *)> &f)
+    enum err commit_with(const Fault &f)
     {
         struct kv_txn *t;
         EXPECT_EQ(kv_begin(kv, true, &t), OK);
         EXPECT_EQ(kv_put(t, str("a"), str("2")), OK);
-        EXPECT_EQ(kv_put(t, str("big"), str(std::string(20000, 'x'))), OK);
+        EXPECT_EQ(kv_put(t, str("big"), str(std::string(300000, 'x'))), OK); /* the log's file grows */
         disk::fault = f;
         enum err e = kv_commit(t);
         disk::fault = nullptr;
         return e;
     }
-    std::string value()
+    static std::string value(struct kv *kv)
     {
         struct kv_txn *t;
         EXPECT_EQ(kv_begin(kv, false, &t), OK);
@@ -58,8 +91,32 @@ class Fallible : public testing::Test
         kv_abort(t);
         return v;
     }
+    std::string value()
+    {
+        return value(kv);
+    }
+    /* What the next process finds should this one die now. */
+    std::string value_after_a_crash()
+    {
+        QuickDir other;
+        struct kv *again = nullptr;
+        copy_volume(dir.file(), other.file());
+        EXPECT_EQ(open_lmdb(other.file(), &again), OK);
+        std::string v = value(again);
+        kv_close(again);
+        return v;
+    }
+    void expect_full(const Fault &f)
+    {
+        EXPECT_EQ(commit_with(f), ERR_FULL);
+        EXPECT_EQ(value(), "1");
+        EXPECT_EQ(value_after_a_crash(), "1");
+        EXPECT_EQ(commit_with(nullptr), OK);
+        EXPECT_EQ(value(), "2");
+        EXPECT_EQ(value_after_a_crash(), "2");
+    }
     /* The store must abort the process rather than go on. */
-    void expect_abort(const std::function<int(Kind, size_t *)> &f)
+    void expect_abort(const Fault &f)
     {
         EXPECT_EXIT(
             {
@@ -72,51 +129,59 @@ class Fallible : public testing::Test
     struct kv *kv = nullptr;
 };
 
-TEST_F(Fallible, NoSpaceForThePagesIsAFullDiskAndNothingChanged)
+TEST_F(Fallible, NoSpaceForTheLogIsAFullDiskAndNothingChanged)
 {
-    EXPECT_EQ(commit_with(always(Kind::WRITE, ENOSPC)), ERR_FULL);
-    EXPECT_EQ(value(), "1");
-    EXPECT_EQ(commit_with(nullptr), OK);
-    EXPECT_EQ(value(), "2");
-    kv_close(kv);
-    ASSERT_EQ(open_lmdb(dir.file(), &kv), OK);
-    EXPECT_EQ(value(), "2");
+    expect_full(always(is_log_write, ENOSPC));
 }
 
-TEST_F(Fallible, AnInputOutputErrorInAPageStopsTheProcess)
+/* The record is in the log by then: it is taken back. */
+TEST_F(Fallible, NoSpaceForThePagesIsAFullDiskAndNothingChangedNorDoesTheLogBringItBack)
 {
-    expect_abort(always(Kind::WRITE, EIO));
+    expect_full(always(is_page, ENOSPC));
 }
 
-TEST_F(Fallible, AShortWriteOnADiskWithRoomStopsTheProcess)
+TEST_F(Fallible, AnInputOutputErrorStopsTheProcess)
 {
-    expect_abort(short_write);
+    for (const Is &is : {Is(is_log_write), Is(is_page), Is(is_meta), Is(is_slot), Is(is_sync)}) {
+        expect_abort(always(is, EIO));
+    }
+}
+
+TEST_F(Fallible, NoSpaceForARecordThatTakesBackStopsTheProcess)
+{
+    expect_abort([](const Event &e, size_t *) {
+        static bool failed;
+        failed = failed || is_page(e);
+        return is_page(e) || (failed && is_log_write(e)) ? ENOSPC : 0;
+    });
+}
+
+TEST_F(Fallible, AShortWriteOfPagesOnADiskWithRoomStopsTheProcess)
+{
+    expect_abort(short_writes(is_page));
+}
+
+TEST_F(Fallible, AShortWriteOfTheLogIsGoneOnWith)
+{
+    EXPECT_EQ(commit_with([](const Event &e, size_t *io_n) {
+                  *io_n = is_log_write(e) && *io_n > 1000 ? 1000 : *io_n;
+                  return 0;
+              }),
+              OK);
+    EXPECT_EQ(value_after_a_crash(), "2");
 }
 
 TEST_F(Fallible, AShortWriteOnAFullDiskIsAFullDiskAndNothingChanged)
 {
     disk::full = true;
-    EXPECT_EQ(commit_with(short_write), ERR_FULL);
-    EXPECT_EQ(value(), "1");
-    EXPECT_EQ(commit_with(nullptr), OK);
-    EXPECT_EQ(value(), "2");
+    expect_full(short_writes(is_page));
 }
 
-TEST_F(Fallible, AFailedFlushStopsTheProcess)
-{
-    expect_abort(always(Kind::SYNC, EIO));
-}
-
-TEST_F(Fallible, AFailedFlushOnAFullDiskStopsTheProcessToo)
+TEST_F(Fallible, AFailureOnAFullDiskStopsTheProcessToo)
 {
     disk::full = true;
-    expect_abort(always(Kind::SYNC, EIO));
-    expect_abort(always(Kind::WRITE, EIO));
-}
-
-TEST_F(Fallible, AFailedMetaPageStopsTheProcess)
-{
-    expect_abort(always(Kind::META, EIO));
+    expect_abort(always(is_sync, EIO));
+    expect_abort(always(is_page, EIO));
 }
 
 /* --- each write in turn --- */
@@ -158,12 +223,12 @@ class EachInTurn : public testing::Test
     {
         disk::fault = nullptr;
     }
-    /* The n-th event of a kind (from 0) fails so, once. */
-    void fail_at(Kind kind, size_t n, int error, bool shorten = false)
+    /* The n-th such event (from 0) fails so, once. */
+    void fail_at(const Is &is, size_t n, int error, bool shorten = false)
     {
         seen = 0;
-        disk::fault = [=, this](Kind k, size_t *io_n) {
-            if (k != kind || seen++ != n) {
+        disk::fault = [=, this](const Event &e, size_t *io_n) {
+            if (!is(e) || seen++ != n) {
                 return 0;
             }
             if (shorten) {
@@ -173,14 +238,14 @@ class EachInTurn : public testing::Test
             return error;
         };
     }
-    size_t events_of(Kind kind)
+    size_t events_of(const Is &is)
     {
         QuickDir dir;
         struct kv *kv = nullptr;
         seen = 0;
-        EXPECT_EQ(open_lmdb(dir.file(), &kv), OK);
-        disk::fault = [=, this](Kind k, size_t *) {
-            seen += k == kind;
+        EXPECT_EQ(open_lmdb(dir.file(), &kv, 0, CHECKPOINT_BYTES), OK);
+        disk::fault = [=, this](const Event &e, size_t *) {
+            seen += is(e);
             return 0;
         };
         for (int i = 0; i < COMMITS; i++) {
@@ -196,13 +261,15 @@ class EachInTurn : public testing::Test
 
 TEST_F(EachInTurn, NoSpaceAtAnyWriteRefusesThatCommitAndLosesNone)
 {
-    size_t writes = events_of(Kind::WRITE);
-    ASSERT_GT(writes, size_t{COMMITS});
+    auto is = [](const Event &e) { return is_page(e) || is_log_write(e); };
+    size_t writes = events_of(is);
+    ASSERT_GT(writes, size_t{2 * COMMITS});
     for (size_t n = 0; n < writes; n++) {
         QuickDir dir;
+        QuickDir crashed;
         struct kv *kv = nullptr;
-        ASSERT_EQ(open_lmdb(dir.file(), &kv), OK);
-        fail_at(Kind::WRITE, n, ENOSPC);
+        ASSERT_EQ(open_lmdb(dir.file(), &kv, 0, CHECKPOINT_BYTES), OK);
+        fail_at(is, n, ENOSPC);
         int refused = 0;
         for (int i = 0; i < COMMITS; i++) {
             enum err e = commit_number(kv, i);
@@ -217,10 +284,13 @@ TEST_F(EachInTurn, NoSpaceAtAnyWriteRefusesThatCommitAndLosesNone)
         EXPECT_EQ(refused, 1) << "write " << n;
         disk::fault = nullptr;
         disk::full = false;
+        copy_volume(dir.file(), crashed.file());
         kv_close(kv);
-        ASSERT_EQ(open_lmdb(dir.file(), &kv), OK);
-        EXPECT_EQ(last_commit(kv), COMMITS - 1);
-        kv_close(kv);
+        for (const QuickDir *d : {&dir, &crashed}) {
+            ASSERT_EQ(open_lmdb(d->file(), &kv), OK);
+            EXPECT_EQ(last_commit(kv), COMMITS - 1);
+            kv_close(kv);
+        }
     }
 }
 
@@ -235,7 +305,8 @@ void expect_abort_and_nothing_lost(const std::function<void()> &arm, const char 
     pid_t pid = fork();
     if (pid == 0) {
         FILE *acked = fopen(acked_path.c_str(), "w");
-        if (freopen("/dev/null", "w", stderr) == nullptr || acked == nullptr || open_lmdb(dir.file(), &kv) != OK) {
+        if (freopen("/dev/null", "w", stderr) == nullptr || acked == nullptr ||
+            open_lmdb(dir.file(), &kv, 0, CHECKPOINT_BYTES) != OK) {
             _exit(2);
         }
         arm();
@@ -250,7 +321,7 @@ void expect_abort_and_nothing_lost(const std::function<void()> &arm, const char 
     EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) << what << ' ' << n << ": the process went on";
     int acked = static_cast<int>(std::filesystem::file_size(acked_path));
     std::string why;
-    ASSERT_EQ(open_lmdb(dir.file(), &kv, 0, false, &why), OK) << what << ' ' << n << ": " << why;
+    ASSERT_EQ(open_lmdb(dir.file(), &kv, 0, CHECKPOINT_BYTES, &why), OK) << what << ' ' << n << ": " << why;
     int last = last_commit(kv);
     EXPECT_TRUE(last == acked - 1 || last == acked)
         << what << ' ' << n << ": " << acked << " acknowledged, last is " << last;
@@ -260,24 +331,25 @@ void expect_abort_and_nothing_lost(const std::function<void()> &arm, const char 
 TEST_F(EachInTurn, AnInputOutputErrorAtAnyWriteOrFlushStopsTheProcessAndLosesNone)
 {
     const struct {
-        Kind kind;
+        Is is;
         const char *what;
-    } kinds[] = {{Kind::WRITE, "write"}, {Kind::SYNC, "flush"}, {Kind::META, "meta page"}};
-    for (auto [kind, what] : kinds) {
-        size_t events = events_of(kind);
-        ASSERT_GE(events, size_t{COMMITS}) << what;
+    } kinds[] = {
+        {is_page, "page"}, {is_log_write, "log"}, {is_sync, "flush"}, {is_meta, "meta page"}, {is_slot, "checkpoint"}};
+    for (const auto &[is, what] : kinds) {
+        size_t events = events_of(is);
+        ASSERT_GE(events, size_t{2}) << what;
         for (size_t n = 0; n < events; n++) {
-            expect_abort_and_nothing_lost([&] { fail_at(kind, n, EIO); }, what, n);
+            expect_abort_and_nothing_lost([&] { fail_at(is, n, EIO); }, what, n);
         }
     }
 }
 
-TEST_F(EachInTurn, AShortWriteAnywhereOnADiskWithRoomStopsTheProcessAndLosesNone)
+TEST_F(EachInTurn, AShortWriteAnywhereInTheVolumeOnADiskWithRoomStopsTheProcessAndLosesNone)
 {
-    for (Kind kind : {Kind::WRITE, Kind::META}) {
-        size_t events = events_of(kind);
+    for (const Is &is : {Is(is_page), Is(is_meta)}) {
+        size_t events = events_of(is);
         for (size_t n = 0; n < events; n++) {
-            expect_abort_and_nothing_lost([&] { fail_at(kind, n, 0, true); }, "short write", n);
+            expect_abort_and_nothing_lost([&] { fail_at(is, n, 0, true); }, "short write", n);
         }
     }
 }

@@ -1,5 +1,6 @@
-/* The power goes at every write and flush of a store, and any choice of the unsynced sectors may have arrived: what was
- * committed is there, what was not is there as a whole or not at all, and the store opens. */
+/* The power goes at every write and flush of a store, and any choice of the unsynced sectors of its files may have
+ * arrived: what was committed is there, what was not is there as a whole or not at all, and the store opens. The same
+ * when it goes again while the store recovers. */
 #include <fstream>
 
 #include "disk_sim.h"
@@ -10,8 +11,9 @@ namespace
 
 using Rows = std::map<std::string, std::string>;
 
-constexpr int COMMITS = 16;
-constexpr int CHOICES = 3; /* of what arrived, for each moment */
+constexpr int COMMITS = 24;
+constexpr uint64_t CHECKPOINT_BYTES = 24 << 10; /* every few commits */
+constexpr int CHOICES = 3;                      /* of what arrived, for each moment */
 constexpr uint64_t MAP_BYTES = 64 << 20;
 
 /* How many events there had been when so many commits were acknowledged, and what the store held then. */
@@ -76,7 +78,7 @@ class PowerCut : public testing::Test
         struct kv *kv = nullptr;
         Rows rows;
         disk::record = &events;
-        ASSERT_EQ(open_lmdb(dir.file(), &kv, MAP_BYTES), OK);
+        ASSERT_EQ(open_lmdb(dir.file(), &kv, MAP_BYTES, CHECKPOINT_BYTES), OK);
         marks.push_back({events.size(), rows});
         for (int i = 0; i < COMMITS; i++) {
             ASSERT_EQ(commit_some(kv, rng, &rows), OK);
@@ -94,13 +96,19 @@ class PowerCut : public testing::Test
         }
         return i;
     }
-    void expect_recovers(const std::string &image, size_t n)
+    static void lay_down(const disk::Image &image, const std::string &path)
+    {
+        for (const auto &[file, bytes] : image) {
+            std::ofstream(path + file, std::ios::binary) << bytes;
+        }
+    }
+    void expect_recovers(const disk::Image &image, size_t n)
     {
         QuickDir dir;
         struct kv *kv = nullptr;
         std::string why;
-        std::ofstream(dir.file(), std::ios::binary) << image;
-        ASSERT_EQ(open_lmdb(dir.file(), &kv, MAP_BYTES, false, &why), OK) << "event " << n << ": " << why;
+        lay_down(image, dir.file());
+        ASSERT_EQ(open_lmdb(dir.file(), &kv, MAP_BYTES, CHECKPOINT_BYTES, &why), OK) << "event " << n << ": " << why;
         Rows got = rows_of(kv);
         int acked = acked_at(n);
         size_t next = static_cast<size_t>(acked + 1);
@@ -111,11 +119,14 @@ class PowerCut : public testing::Test
         EXPECT_EQ(commit_some(kv, rng, &rows), OK);
         EXPECT_EQ(rows_of(kv), rows);
         kv_close(kv);
+        ASSERT_EQ(open_lmdb(dir.file(), &kv, MAP_BYTES), OK);
+        EXPECT_EQ(rows_of(kv), rows);
+        kv_close(kv);
     }
     /* The power goes at each of the first `moments` events, with so many choices of what arrived. */
     void cut_at_each(size_t moments, int choices)
     {
-        disk::Platter platter("");
+        disk::Platter platter;
         for (size_t n = 0; n <= moments && !HasFailure(); n++) {
             const disk::Event *under_way = n < events.size() ? &events[n] : nullptr;
             expect_recovers(platter.cut(nullptr, 0, rng), n); /* nothing that was not flushed */
@@ -125,6 +136,27 @@ class PowerCut : public testing::Test
             if (under_way != nullptr) {
                 platter.take(*under_way);
             }
+        }
+    }
+    /* A store that was cut off is opened, and cut off again at each event of that. */
+    void cut_while_recovering(const disk::Image &image, size_t n)
+    {
+        QuickDir dir;
+        struct kv *kv = nullptr;
+        std::vector<disk::Event> again;
+        lay_down(image, dir.file());
+        disk::record = &again;
+        ASSERT_EQ(open_lmdb(dir.file(), &kv, MAP_BYTES, CHECKPOINT_BYTES), OK);
+        disk::record = nullptr;
+        kv_close(kv);
+        disk::Platter platter;
+        for (const auto &[file, bytes] : image) {
+            platter.take({disk::Kind::WRITE, file, 0, bytes});
+            platter.take({disk::Kind::SYNC, file, 0, ""});
+        }
+        for (const disk::Event &e : again) {
+            expect_recovers(platter.cut(&e, 0.5, rng), n);
+            platter.take(e);
         }
     }
     std::mt19937_64 rng{20261129};
@@ -144,6 +176,18 @@ TEST_F(PowerCut, WhileAStoreIsMadeLeavesOneThatOpens)
 {
     live();
     cut_at_each(marks[2].events, 5 * CHOICES);
+}
+
+TEST_F(PowerCut, WhileItRecoversLosesNothingEither)
+{
+    live();
+    disk::Platter platter;
+    for (size_t n = 0; n < events.size() && !HasFailure(); n++) {
+        if (n % 7 == 0) {
+            cut_while_recovering(platter.cut(&events[n], 0.5, rng), n);
+        }
+        platter.take(events[n]);
+    }
 }
 
 } // namespace

@@ -1,0 +1,348 @@
+#include "storage/kv/lmdb_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/base/assert.h"
+#include "proto/base/clock.h"
+#include "proto/base/fault.h"
+#include "proto/base/log.h"
+#include "proto/base/rng.h"
+
+/* A checkpoint at least so often while there are commits: until it is made no page that it holds is used again, and
+ * the file grows by what is written. */
+#define INTERVAL_MS 1000
+#define BYTES_MAX_DEFAULT ((uint64_t)64 << 20)
+/* The writer waits for the disk when the log has grown so far while a checkpoint is being made. */
+#define BYTES_MAX_FACTOR 4
+/* What a replay commits at a time. */
+#define REPLAY_BYTES ((size_t)16 << 20)
+
+static enum err complain(struct buf *why, enum err e, const char *path, const char *what)
+{
+    enum err ignored = buf_printf(why, "%s: %s: %s", path, what, err_text(e));
+    (void)ignored; /* a courtesy */
+    return e;
+}
+
+static uint32_t page_bytes(MDB_env *env)
+{
+    MDB_stat st;
+    ASSERT(mdb_env_stat(env, &st) == MDB_SUCCESS);
+    return st.ms_psize;
+}
+
+/* --- making one --- */
+
+/* The state after the last commit, held by a read transaction. false: no slot or no memory for that now. */
+static bool capture(struct lmdb_kv *kv)
+{
+    struct lmdb_checkpointer *c = &kv->checkpointer;
+    int rc = mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &c->pin_next);
+    if (rc != MDB_SUCCESS) {
+        return false;
+    }
+    c->next = (struct checkpoint){.store = c->last.store,
+                                  .seq = kv->wal == NULL ? 0 : wal_seq(kv->wal),
+                                  .txnid = mdb_txn_id(c->pin_next),
+                                  .page_bytes = page_bytes(kv->env)};
+    enum err e = checkpoint_meta_read(kv->lock_fd, c->next.txnid, c->next.page_bytes, c->next.meta);
+    if (e != OK) {
+        lmdb_fatal("checkpoint", err_text(e), e);
+    }
+    return true;
+}
+
+/* Blocks on the disk. Only then may the log's other file and the older state's pages be used again. */
+static void make(struct lmdb_kv *kv)
+{
+    struct lmdb_checkpointer *c = &kv->checkpointer;
+    fault_pass(FAULT_CHECKPOINT_BEFORE);
+    int rc = mdb_env_sync(kv->env, 1);
+    if (rc != MDB_SUCCESS) {
+        lmdb_fatal("mdb_env_sync", mdb_strerror(rc), rc);
+    }
+    enum err e = checkpoint_write(&c->file, &c->next);
+    if (e != OK) {
+        lmdb_fatal("checkpoint", err_text(e), e);
+    }
+    lmdb_delay(2 * kv->flush_delay_ms);
+    fault_pass(FAULT_CHECKPOINT_AFTER);
+    mdb_txn_abort(c->pin);
+    c->pin = c->pin_next;
+    c->pin_next = NULL;
+    c->last = c->next;
+}
+
+static void *checkpoint_thread(void *ctx)
+{
+    struct lmdb_kv *kv = ctx;
+    struct lmdb_checkpointer *c = &kv->checkpointer;
+    ASSERT(pthread_mutex_lock(&c->mutex) == 0);
+    while (c->phase != CHECKPOINT_CLOSING) {
+        if (c->phase != CHECKPOINT_WAITING) {
+            ASSERT(pthread_cond_wait(&c->changed, &c->mutex) == 0);
+            continue;
+        }
+        ASSERT(pthread_mutex_unlock(&c->mutex) == 0);
+        make(kv);
+        ASSERT(pthread_mutex_lock(&c->mutex) == 0);
+        c->phase = CHECKPOINT_NONE;
+        ASSERT(pthread_cond_signal(&c->changed) == 0);
+    }
+    ASSERT(pthread_mutex_unlock(&c->mutex) == 0);
+    return NULL;
+}
+
+static void phase_enter(struct lmdb_checkpointer *c, enum checkpoint_phase phase)
+{
+    ASSERT(pthread_mutex_lock(&c->mutex) == 0);
+    ASSERT(c->phase == CHECKPOINT_NONE);
+    c->phase = phase;
+    ASSERT(pthread_cond_signal(&c->changed) == 0);
+    ASSERT(pthread_mutex_unlock(&c->mutex) == 0);
+}
+
+/* Whether none is being made, after waiting for that or not. */
+static bool is_free(struct lmdb_checkpointer *c, bool wait)
+{
+    ASSERT(pthread_mutex_lock(&c->mutex) == 0);
+    while (wait && c->phase == CHECKPOINT_WAITING) {
+        ASSERT(pthread_cond_wait(&c->changed, &c->mutex) == 0);
+    }
+    bool free = c->phase == CHECKPOINT_NONE;
+    ASSERT(pthread_mutex_unlock(&c->mutex) == 0);
+    return free;
+}
+
+void lmdb_checkpoint_tick(struct lmdb_kv *kv)
+{
+    struct lmdb_checkpointer *c = &kv->checkpointer;
+    uint64_t bytes = wal_bytes(kv->wal);
+    uint64_t now = clock_mono_ms(clock_system());
+    if (bytes < c->bytes_max && (c->inline_only || now - c->began_ms < INTERVAL_MS)) {
+        return;
+    }
+    if (!is_free(c, bytes >= BYTES_MAX_FACTOR * c->bytes_max) || !capture(kv)) {
+        return;
+    }
+    wal_switch(kv->wal);
+    c->began_ms = now;
+    if (c->inline_only) {
+        make(kv);
+    } else {
+        phase_enter(c, CHECKPOINT_WAITING);
+    }
+}
+
+/* --- start --- */
+
+enum err lmdb_checkpoint_restore(struct lmdb_kv *kv, const char *path, bool *out_known, struct buf *why)
+{
+    struct lmdb_checkpointer *c = &kv->checkpointer;
+    enum err e = checkpoint_open(path, true, &c->file, why);
+    if (e != OK) {
+        return e;
+    }
+    e = checkpoint_read(&c->file, &c->last);
+    *out_known = e == OK;
+    if (e == ERR_NOTFOUND) {
+        return OK;
+    }
+    if (e == OK) {
+        e = checkpoint_restore(kv->lock_fd, &c->last);
+    }
+    if (e != OK) {
+        checkpoint_close(&c->file);
+        return complain(why, e, path, "cannot go back to its checkpoint (are the files beside it of another volume?)");
+    }
+    return OK;
+}
+
+/* The first of a store that is new, or from before there were checkpoints: then each commit was flushed. */
+static enum err first_make(struct lmdb_kv *kv, const char *path, struct buf *why)
+{
+    struct lmdb_checkpointer *c = &kv->checkpointer;
+    char wal[4096];
+    snprintf(wal, sizeof(wal), "%s-wal0", path);
+    if (access(wal, F_OK) == 0) {
+        return complain(why, ERR_CORRUPT, path, "has a write-ahead log, but its checkpoint is gone: put it back");
+    }
+    c->last.store = rng_u64(rng_system());
+    if (!capture(kv)) {
+        return ERR_NOMEM;
+    }
+    c->pin = c->pin_next;
+    c->pin_next = NULL;
+    c->last = c->next;
+    int rc = mdb_env_sync(kv->env, 1);
+    enum err e = rc == MDB_SUCCESS ? checkpoint_write(&c->file, &c->last) : ERR_IO;
+    if (e == OK) {
+        e = lmdb_sync_parent(path);
+    }
+    return e == OK ? OK : complain(why, e, path, "cannot write its first checkpoint");
+}
+
+struct replaying {
+    struct lmdb_kv *kv;
+    MDB_txn *txn;
+    size_t bytes;
+    uint64_t records;
+};
+
+static int change_carry_out(const struct replaying *r, const struct wal_change *change)
+{
+    MDB_val k = {.mv_size = change->key.n, .mv_data = (void *)(uintptr_t)change->key.p};
+    MDB_val v = {.mv_size = change->value.n, .mv_data = (void *)(uintptr_t)change->value.p};
+    if (!change->del) {
+        return mdb_put(r->txn, r->kv->dbi, &k, &v, 0);
+    }
+    int rc = mdb_del(r->txn, r->kv->dbi, &k, NULL);
+    return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc; /* nor was it there when it was recorded */
+}
+
+static enum err replay_commit(struct replaying *r)
+{
+    if (r->txn == NULL) {
+        return OK;
+    }
+    int rc = mdb_txn_commit(r->txn);
+    r->txn = NULL;
+    r->bytes = 0;
+    return lmdb_error("mdb_txn_commit", rc);
+}
+
+static enum err record_carry_out(void *ctx, struct slice payload)
+{
+    struct replaying *r = ctx;
+    struct wal_change change;
+    int rc = r->txn == NULL ? mdb_txn_begin(r->kv->env, NULL, 0, &r->txn) : MDB_SUCCESS;
+    enum err e = OK;
+    r->records++;
+    r->bytes += payload.n;
+    while (rc == MDB_SUCCESS && (e = wal_change_next(&payload, &change)) == OK) {
+        rc = change_carry_out(r, &change);
+    }
+    if (rc != MDB_SUCCESS) {
+        e = lmdb_error("replay", rc);
+    }
+    if (e != ERR_NOTFOUND) {
+        return e;
+    }
+    return r->bytes >= REPLAY_BYTES ? replay_commit(r) : OK;
+}
+
+/* The checkpoint's pages are held until the next one is made: a crash on the way begins anew. */
+static enum err replay(struct lmdb_kv *kv, const char *path, struct buf *why)
+{
+    struct lmdb_checkpointer *c = &kv->checkpointer;
+    struct replaying r = {.kv = kv};
+    enum err e = wal_replay(kv->wal, c->last.seq, record_carry_out, &r);
+    if (e == OK) {
+        e = replay_commit(&r);
+    }
+    if (e != OK) {
+        if (r.txn != NULL) {
+            mdb_txn_abort(r.txn);
+        }
+        return complain(why, e, path, "its write-ahead log cannot be carried out");
+    }
+    if (r.records == 0) {
+        return OK;
+    }
+    if (!capture(kv)) {
+        return ERR_NOMEM;
+    }
+    make(kv);
+    log_info("kv.recovered", "the store was not closed; its log was carried out", LOG_STR("path", path),
+             LOG_U64("transactions", r.records));
+    return OK;
+}
+
+static enum err pin_last(struct lmdb_kv *kv)
+{
+    struct lmdb_checkpointer *c = &kv->checkpointer;
+    if (c->pin != NULL) {
+        return OK; /* the first checkpoint, just made */
+    }
+    int rc = mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &c->pin);
+    if (rc != MDB_SUCCESS) {
+        return lmdb_error("mdb_txn_begin", rc);
+    }
+    return mdb_txn_id(c->pin) == c->last.txnid ? OK : ERR_CORRUPT;
+}
+
+static enum err wal_begin_use(struct lmdb_kv *kv, const char *path, struct buf *why)
+{
+    struct wal_config cfg = {.path = path, .store = kv->checkpointer.last.store};
+    enum err e = wal_open(&cfg, &kv->wal, why);
+    if (e == OK) {
+        e = lmdb_sync_parent(path);
+    }
+    return e == OK ? replay(kv, path, why) : e;
+}
+
+static void thread_start(struct lmdb_kv *kv, const struct kv_lmdb_config *cfg)
+{
+    struct lmdb_checkpointer *c = &kv->checkpointer;
+    c->bytes_max = cfg->checkpoint_bytes == 0 ? BYTES_MAX_DEFAULT : cfg->checkpoint_bytes;
+    c->inline_only = cfg->checkpoint_inline;
+    c->began_ms = clock_mono_ms(clock_system());
+    ASSERT(pthread_mutex_init(&c->mutex, NULL) == 0);
+    ASSERT(pthread_cond_init(&c->changed, NULL) == 0);
+    if (!c->inline_only) {
+        ASSERT(pthread_create(&c->thread, NULL, checkpoint_thread, kv) == 0);
+    }
+}
+
+static void resources_free(struct lmdb_kv *kv)
+{
+    struct lmdb_checkpointer *c = &kv->checkpointer;
+    if (c->pin_next != NULL) {
+        mdb_txn_abort(c->pin_next);
+    }
+    if (c->pin != NULL) {
+        mdb_txn_abort(c->pin);
+    }
+    if (kv->wal != NULL) {
+        wal_close(kv->wal);
+    }
+}
+
+enum err lmdb_checkpoint_start(struct lmdb_kv *kv, const struct kv_lmdb_config *cfg, bool known, struct buf *why)
+{
+    enum err e = known ? OK : first_make(kv, cfg->path, why);
+    if (e == OK) {
+        e = pin_last(kv);
+    }
+    if (e == OK) {
+        e = wal_begin_use(kv, cfg->path, why);
+    }
+    if (e != OK) {
+        resources_free(kv);
+        return e;
+    }
+    thread_start(kv, cfg);
+    return OK;
+}
+
+/* --- end --- */
+
+void lmdb_checkpoint_stop(struct lmdb_kv *kv)
+{
+    struct lmdb_checkpointer *c = &kv->checkpointer;
+    bool free = is_free(c, true);
+    ASSERT(free);
+    if (wal_seq(kv->wal) != c->last.seq && capture(kv)) {
+        make(kv);
+    }
+    phase_enter(c, CHECKPOINT_CLOSING);
+    if (!c->inline_only) {
+        ASSERT(pthread_join(c->thread, NULL) == 0);
+    }
+    ASSERT(pthread_cond_destroy(&c->changed) == 0);
+    ASSERT(pthread_mutex_destroy(&c->mutex) == 0);
+    resources_free(kv);
+    checkpoint_close(&c->file);
+}
