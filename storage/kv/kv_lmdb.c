@@ -252,7 +252,6 @@ static enum err record_void(struct lmdb_kv *kv, enum err failed)
 
 static enum err write_commit(struct lmdb_kv *kv, struct lmdb_txn *t)
 {
-    wal_fetch(kv->wal);
     bool changed = !wal_is_empty(kv->wal);
     enum err e = t->failed;
     if (e == OK && changed) {

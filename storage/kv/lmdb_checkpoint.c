@@ -16,8 +16,8 @@
 #define BYTES_MAX_DEFAULT ((uint64_t)64 << 20)
 /* The writer waits for the disk when the log has grown so far while a checkpoint is being made. */
 #define BYTES_MAX_FACTOR 4
-/* What a replay commits at a time. */
-#define REPLAY_BYTES ((size_t)16 << 20)
+/* A replay commits so often between two checkpoints' worth of log. */
+#define REPLAY_PARTS 4
 
 static enum err complain(struct buf *why, enum err e, const char *path, const char *what)
 {
@@ -187,7 +187,7 @@ static enum err first_make(struct lmdb_kv *kv, const char *path, struct buf *why
 struct replaying {
     struct lmdb_kv *kv;
     MDB_txn *txn;
-    size_t bytes;
+    uint64_t bytes;
     uint64_t records;
 };
 
@@ -230,7 +230,7 @@ static enum err record_carry_out(void *ctx, struct slice payload)
     if (e != ERR_NOTFOUND) {
         return e;
     }
-    return r->bytes >= REPLAY_BYTES ? replay_commit(r) : OK;
+    return r->bytes >= r->kv->checkpointer.bytes_max / REPLAY_PARTS ? replay_commit(r) : OK;
 }
 
 /* The checkpoint's pages are held until the next one is made: a crash on the way begins anew. */
@@ -286,7 +286,6 @@ static enum err wal_begin_use(struct lmdb_kv *kv, const char *path, struct buf *
 static void thread_start(struct lmdb_kv *kv, const struct kv_lmdb_config *cfg)
 {
     struct lmdb_checkpointer *c = &kv->checkpointer;
-    c->bytes_max = cfg->checkpoint_bytes == 0 ? BYTES_MAX_DEFAULT : cfg->checkpoint_bytes;
     c->inline_only = cfg->checkpoint_inline;
     c->began_ms = clock_mono_ms(clock_system());
     ASSERT(pthread_mutex_init(&c->mutex, NULL) == 0);
@@ -312,6 +311,7 @@ static void resources_free(struct lmdb_kv *kv)
 
 enum err lmdb_checkpoint_start(struct lmdb_kv *kv, const struct kv_lmdb_config *cfg, bool known, struct buf *why)
 {
+    kv->checkpointer.bytes_max = cfg->checkpoint_bytes == 0 ? BYTES_MAX_DEFAULT : cfg->checkpoint_bytes;
     enum err e = known ? OK : first_make(kv, cfg->path, why);
     if (e == OK) {
         e = pin_last(kv);

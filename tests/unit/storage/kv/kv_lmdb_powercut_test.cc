@@ -13,6 +13,8 @@ using Rows = std::map<std::string, std::string>;
 
 constexpr int COMMITS = 24;
 constexpr uint64_t CHECKPOINT_BYTES = 24 << 10; /* every few commits */
+constexpr uint64_t SELDOM_BYTES = 160 << 10;    /* much to carry out, ... */
+constexpr uint64_t LITTLE_BYTES = 8 << 10;      /* ... in many transactions */
 constexpr int CHOICES = 3;                      /* of what arrived, for each moment */
 constexpr uint64_t MAP_BYTES = 64 << 20;
 
@@ -72,13 +74,13 @@ class PowerCut : public testing::Test
         disk::record = nullptr;
     }
     /* A store from its creation on. */
-    void live()
+    void live(uint64_t checkpoint_bytes = CHECKPOINT_BYTES)
     {
         QuickDir dir;
         struct kv *kv = nullptr;
         Rows rows;
         disk::record = &events;
-        ASSERT_EQ(open_lmdb(dir.file(), &kv, MAP_BYTES, CHECKPOINT_BYTES), OK);
+        ASSERT_EQ(open_lmdb(dir.file(), &kv, MAP_BYTES, checkpoint_bytes), OK);
         marks.push_back({events.size(), rows});
         for (int i = 0; i < COMMITS; i++) {
             ASSERT_EQ(commit_some(kv, rng, &rows), OK);
@@ -146,7 +148,7 @@ class PowerCut : public testing::Test
         std::vector<disk::Event> again;
         lay_down(image, dir.file());
         disk::record = &again;
-        ASSERT_EQ(open_lmdb(dir.file(), &kv, MAP_BYTES, CHECKPOINT_BYTES), OK);
+        ASSERT_EQ(open_lmdb(dir.file(), &kv, MAP_BYTES, LITTLE_BYTES), OK);
         disk::record = nullptr;
         kv_close(kv);
         disk::Platter platter;
@@ -180,10 +182,10 @@ TEST_F(PowerCut, WhileAStoreIsMadeLeavesOneThatOpens)
 
 TEST_F(PowerCut, WhileItRecoversLosesNothingEither)
 {
-    live();
+    live(SELDOM_BYTES);
     disk::Platter platter;
     for (size_t n = 0; n < events.size() && !HasFailure(); n++) {
-        if (n % 7 == 0) {
+        if (n % 11 == 0) {
             cut_while_recovering(platter.cut(&events[n], 0.5, rng), n);
         }
         platter.take(events[n]);

@@ -138,6 +138,17 @@ TEST_F(Wal, ARecordTakenBackIsNotGiven)
     EXPECT_EQ(wal_seq(w), 6u);
 }
 
+TEST_F(Wal, ARecordThatTakesBackHasItsBlockWhereverTheOneBeforeEnds)
+{
+    add("a");
+    add(std::string((252 << 10) - 32 - 8 - 1, 'x')); /* to the end of what is filled at a time */
+    auto size = std::filesystem::file_size(file(0));
+    ASSERT_EQ(wal_bytes(w), 256u << 10);
+    EXPECT_GE(size, wal_bytes(w) + WAL_BLOCK_BYTES);
+    ASSERT_EQ(wal_void(w), OK);
+    EXPECT_EQ(std::filesystem::file_size(file(0)), size);
+}
+
 TEST_F(Wal, GoesOverBothFilesAndLeavesOutWhatACheckpointHolds)
 {
     add("a");
