@@ -22,10 +22,12 @@ int role_all(const struct config *c)
         e = frontend_start(c, INPROC_RPC_URL, INPROC_PUB_URL, &front, &why);
     }
     if (e != OK) {
-        log_error("all.start", "could not start", LOG_SLICE("why", buf_slice(&why)), LOG_ERR(e));
+        if (e != ERR_SHUTDOWN) {
+            log_error("all.start", "could not start", LOG_SLICE("why", buf_slice(&why)), LOG_ERR(e));
+        }
         storage_stop(&storage);
         buf_fini(&why);
-        return 1;
+        return e == ERR_SHUTDOWN ? 0 : 1;
     }
     buf_fini(&why);
     log_info("all.ready", "storage and frontends serve", LOG_STR("data_dir", c->data_dir));

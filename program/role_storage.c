@@ -10,6 +10,7 @@
 #include "storage/node/node.h"
 
 #define URLS_MAX 8
+#define FULL_POLL_MS 1000
 #define ADMIN_CONNECTIONS_MAX 64
 #define ADMIN_FIBERS_MAX 64
 #define ADMIN_TIMEOUT_MS 10000
@@ -43,6 +44,26 @@ enum err storage_tls(const struct config *c, struct storage *s, struct buf *why)
 {
     enum err e = cluster_tls_open(c, CLUSTER_SIDE_RPC, &s->rpc_tls, why);
     return e == OK ? cluster_tls_open(c, CLUSTER_SIDE_PEER, &s->peer_tls, why) : e;
+}
+
+/* A full disk may have no room for what the store's log has to carry out after a crash: as in service, that is waited
+ * for. ERR_SHUTDOWN: told to stop meanwhile. */
+static enum err node_start_when_space(const struct node_config *cfg, struct node **out, struct buf *why)
+{
+    bool said = false;
+    enum err e;
+    while ((e = node_start(cfg, out, why)) == ERR_FULL) {
+        if (!said) {
+            log_warn("storage.full", "no space to open the store; it is tried again until there is some",
+                     LOG_SLICE("why", buf_slice(why)));
+            said = true;
+        }
+        buf_reset(why);
+        if (signals_poll(FULL_POLL_MS) == SIGNAL_STOP) {
+            return ERR_SHUTDOWN;
+        }
+    }
+    return e;
 }
 
 enum err storage_start(const struct config *c, bool in_process, struct storage *s, struct buf *why)
@@ -87,7 +108,7 @@ enum err storage_start(const struct config *c, bool in_process, struct storage *
     struct node *n;
     e = room_check(c, why);
     if (e == OK) {
-        e = node_start(&cfg, &n, why);
+        e = node_start_when_space(&cfg, &n, why);
     }
     if (e == OK) {
         __atomic_store_n(&s->node, n, __ATOMIC_RELEASE);

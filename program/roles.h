@@ -23,7 +23,7 @@ struct storage {
 /* Opens what the configuration says of the cluster's certificates; first. s is zeroed by the caller, and in every case
  * for storage_stop. */
 MUST_CHECK enum err storage_tls(const struct config *c, struct storage *s, struct buf *why);
-/* in_process: serve RPC over inproc as well. */
+/* in_process: serve RPC over inproc as well. Waits while the disk is too full. ERR_SHUTDOWN: told to stop meanwhile. */
 MUST_CHECK enum err storage_start(const struct config *c, bool in_process, struct storage *s, struct buf *why);
 void storage_stop(struct storage *s);
 MUST_CHECK enum err frontend_start(const struct config *c, const char *rpc_urls, const char *pub_url,

@@ -25,6 +25,8 @@
 #define META_VERSION_AT 20
 #define META_VERSION 1
 #define META_TXNID_AT 144
+/* The first meta page's rest is empty and stays so: LMDB writes the struct only. */
+#define STAMP_AT 2048
 
 enum err checkpoint_open(const char *path, bool create, struct checkpoint_file *out, struct buf *why)
 {
@@ -147,6 +149,24 @@ enum err checkpoint_meta_read(int fd, uint64_t txnid, uint32_t page_bytes, uint8
     return e == OK && get_le64(out_meta + META_TXNID_AT) != txnid ? ERR_CORRUPT : e;
 }
 
+enum err checkpoint_stamp(int fd, uint64_t store)
+{
+    uint8_t stamp[8];
+    put_le64(stamp, store);
+    return pwrite(fd, stamp, sizeof(stamp), STAMP_AT) == (ssize_t)sizeof(stamp) && fdatasync(fd) == 0 ? OK : ERR_IO;
+}
+
+enum err checkpoint_stamp_read(int fd, uint64_t *out_store)
+{
+    uint8_t stamp[8];
+    ssize_t n = pread(fd, stamp, sizeof(stamp), STAMP_AT);
+    if (n < 0) {
+        return ERR_IO;
+    }
+    *out_store = n == (ssize_t)sizeof(stamp) ? get_le64(stamp) : 0;
+    return OK;
+}
+
 /* LMDB takes the newer of its two meta pages: a later one gives way to the state, as if it were of the transaction
  * before. */
 static enum err meta_put(int fd, const struct checkpoint *c, uint64_t page, const uint8_t *now)
@@ -169,11 +189,16 @@ static enum err meta_put(int fd, const struct checkpoint *c, uint64_t page, cons
 enum err checkpoint_restore(int fd, const struct checkpoint *c)
 {
     uint8_t now[2][CHECKPOINT_META_BYTES];
-    for (uint64_t i = 0; i < 2; i++) {
-        enum err e = meta_pread(fd, i, c->page_bytes, now[i]);
-        if (e != OK) {
-            return e;
-        }
+    uint64_t stamp = 0;
+    enum err e = checkpoint_stamp_read(fd, &stamp);
+    if (e == OK && stamp != c->store) {
+        e = ERR_CORRUPT;
+    }
+    for (uint64_t i = 0; e == OK && i < 2; i++) {
+        e = meta_pread(fd, i, c->page_bytes, now[i]);
+    }
+    if (e != OK) {
+        return e;
     }
     uint64_t newest = get_le64(now[0] + META_TXNID_AT);
     uint64_t other = get_le64(now[1] + META_TXNID_AT);
@@ -182,6 +207,6 @@ enum err checkpoint_restore(int fd, const struct checkpoint *c)
         return ERR_CORRUPT;
     }
     /* The state's own page first: the other one, later or torn, is still the newer until then. */
-    enum err e = meta_put(fd, c, c->txnid & 1, now[c->txnid & 1]);
+    e = meta_put(fd, c, c->txnid & 1, now[c->txnid & 1]);
     return e == OK ? meta_put(fd, c, 1 - (c->txnid & 1), now[1 - (c->txnid & 1)]) : e;
 }

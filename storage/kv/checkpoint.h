@@ -45,11 +45,17 @@ MUST_CHECK enum err checkpoint_read(struct checkpoint_file *f, struct checkpoint
 /* Written and flushed; blocks. ERR_IO: nobody knows. ERR_FULL: only for the first, which makes the file. */
 MUST_CHECK enum err checkpoint_write(struct checkpoint_file *f, const struct checkpoint *c);
 
+/* Says in the volume's file of which store it is, and flushes it: the last step of making a store, so that one that
+ * says it has a checkpoint and a log; and a file that was put beside another store's is not spoilt. LMDB never writes
+ * there. ERR_IO. */
+MUST_CHECK enum err checkpoint_stamp(int fd, uint64_t store);
+/* 0: it says nothing. ERR_IO. */
+MUST_CHECK enum err checkpoint_stamp_read(int fd, uint64_t *out_store);
 /* The meta page of a state out of the volume's file. ERR_IO; ERR_CORRUPT: it is not of that transaction. */
 MUST_CHECK enum err checkpoint_meta_read(int fd, uint64_t txnid, uint32_t page_bytes, uint8_t *out_meta);
 /* Puts the state back into the volume's file, which nobody has open with LMDB, and flushes it; what is as it should be
- * is not written. ERR_CORRUPT: the file is no LMDB file, or an older one than the checkpoint: nothing is written.
- * ERR_IO. */
+ * is not written. ERR_CORRUPT: the file is no LMDB file, of another store, or older than the checkpoint: nothing is
+ * written. ERR_IO. */
 MUST_CHECK enum err checkpoint_restore(int fd, const struct checkpoint *c);
 
 #ifdef __cplusplus

@@ -217,14 +217,12 @@ static enum err commit_failed(struct lmdb_kv *kv, enum err failed, int rc, bool 
     return e;
 }
 
-/* For the readers: the record is flushed already. */
-static enum err pages_commit(struct lmdb_kv *kv, struct lmdb_txn *t)
+enum err lmdb_pages_commit(struct lmdb_kv *kv, MDB_txn *txn, enum err failed)
 {
     errno = 0;
-    int rc = mdb_txn_commit(t->txn);
+    int rc = mdb_txn_commit(txn);
     bool short_write = errno != EIO;
-    t->txn = NULL;
-    return rc == MDB_SUCCESS ? OK : commit_failed(kv, t->failed, rc, short_write);
+    return rc == MDB_SUCCESS ? OK : commit_failed(kv, failed, rc, short_write);
 }
 
 static enum err record_commit(struct lmdb_kv *kv)
@@ -261,7 +259,8 @@ static enum err write_commit(struct lmdb_kv *kv, struct lmdb_txn *t)
         lmdb_abort(&t->base);
         return e;
     }
-    e = pages_commit(kv, t);
+    e = lmdb_pages_commit(kv, t->txn, t->failed); /* for the readers: the record is flushed already */
+    t->txn = NULL;
     if (e != OK) {
         return changed ? record_void(kv, e) : e;
     }

@@ -138,6 +138,36 @@ void lmdb_checkpoint_tick(struct lmdb_kv *kv)
 
 /* --- start --- */
 
+static bool file_beside(const char *path, const char *suffix)
+{
+    char name[4096];
+    int n = snprintf(name, sizeof(name), "%s%s", path, suffix);
+    return n > 0 && (size_t)n < sizeof(name) && access(name, F_OK) == 0;
+}
+
+/* The checkpoint that was read goes into the file, unless it is of a store whose making was cut short: that one has
+ * no stamp and no record, and is made anew. */
+static enum err state_restore(struct lmdb_kv *kv, const char *path, enum err read, bool *out_known, struct buf *why)
+{
+    const struct checkpoint *last = &kv->checkpointer.last;
+    uint64_t stamp;
+    enum err e = read == ERR_NOTFOUND ? OK : read;
+    if (e == OK) {
+        e = checkpoint_stamp_read(kv->lock_fd, &stamp);
+    }
+    if (e != OK) {
+        return complain(why, e, path, "cannot read its checkpoint");
+    }
+    if (read == ERR_NOTFOUND && (stamp != 0 || file_beside(path, "-wal0"))) {
+        return complain(why, ERR_CORRUPT, path, "has a write-ahead log, but its checkpoint is gone: put it back");
+    }
+    *out_known = read == OK && (stamp != 0 || last->seq != 0);
+    e = *out_known ? checkpoint_restore(kv->lock_fd, last) : OK;
+    return e == OK ? OK
+                   : complain(why, e, path,
+                              "cannot go back to its checkpoint (are the files beside it of another volume?)");
+}
+
 enum err lmdb_checkpoint_restore(struct lmdb_kv *kv, const char *path, bool *out_known, struct buf *why)
 {
     struct lmdb_checkpointer *c = &kv->checkpointer;
@@ -145,30 +175,17 @@ enum err lmdb_checkpoint_restore(struct lmdb_kv *kv, const char *path, bool *out
     if (e != OK) {
         return e;
     }
-    e = checkpoint_read(&c->file, &c->last);
-    *out_known = e == OK;
-    if (e == ERR_NOTFOUND) {
-        return OK;
-    }
-    if (e == OK) {
-        e = checkpoint_restore(kv->lock_fd, &c->last);
-    }
+    e = state_restore(kv, path, checkpoint_read(&c->file, &c->last), out_known, why);
     if (e != OK) {
         checkpoint_close(&c->file);
-        return complain(why, e, path, "cannot go back to its checkpoint (are the files beside it of another volume?)");
     }
-    return OK;
+    return e;
 }
 
 /* The first of a store that is new, or from before there were checkpoints: then each commit was flushed. */
 static enum err first_make(struct lmdb_kv *kv, const char *path, struct buf *why)
 {
     struct lmdb_checkpointer *c = &kv->checkpointer;
-    char wal[4096];
-    snprintf(wal, sizeof(wal), "%s-wal0", path);
-    if (access(wal, F_OK) == 0) {
-        return complain(why, ERR_CORRUPT, path, "has a write-ahead log, but its checkpoint is gone: put it back");
-    }
     c->last.store = rng_u64(rng_system());
     if (!capture(kv)) {
         return ERR_NOMEM;
@@ -207,10 +224,10 @@ static enum err replay_commit(struct replaying *r)
     if (r->txn == NULL) {
         return OK;
     }
-    int rc = mdb_txn_commit(r->txn);
+    MDB_txn *txn = r->txn;
     r->txn = NULL;
     r->bytes = 0;
-    return lmdb_error("mdb_txn_commit", rc);
+    return lmdb_pages_commit(r->kv, txn, OK);
 }
 
 static enum err record_carry_out(void *ctx, struct slice payload)
@@ -273,12 +290,19 @@ static enum err pin_last(struct lmdb_kv *kv)
     return mdb_txn_id(c->pin) == c->last.txnid ? OK : ERR_CORRUPT;
 }
 
-static enum err wal_begin_use(struct lmdb_kv *kv, const char *path, struct buf *why)
+/* A new store's files are all there before it gets its stamp: those of a known one are never missing by a crash. */
+static enum err wal_begin_use(struct lmdb_kv *kv, const char *path, bool known, struct buf *why)
 {
     struct wal_config cfg = {.path = path, .store = kv->checkpointer.last.store};
+    if (known && !(file_beside(path, "-wal0") && file_beside(path, "-wal1"))) {
+        return complain(why, ERR_CORRUPT, path, "its write-ahead log (-wal0, -wal1) is gone: put it back");
+    }
     enum err e = wal_open(&cfg, &kv->wal, why);
     if (e == OK) {
         e = lmdb_sync_parent(path);
+    }
+    if (e == OK && !known) {
+        e = checkpoint_stamp(kv->lock_fd, cfg.store);
     }
     return e == OK ? replay(kv, path, why) : e;
 }
@@ -317,7 +341,7 @@ enum err lmdb_checkpoint_start(struct lmdb_kv *kv, const struct kv_lmdb_config *
         e = pin_last(kv);
     }
     if (e == OK) {
-        e = wal_begin_use(kv, cfg->path, why);
+        e = wal_begin_use(kv, cfg->path, known, why);
     }
     if (e != OK) {
         resources_free(kv);

@@ -69,6 +69,8 @@ __attribute__((noreturn, cold)) void lmdb_fatal(const char *what, const char *re
 /* LMDB's code as an error; one that leaves no way on is fatal. */
 MUST_CHECK enum err lmdb_error(const char *what, int rc);
 void lmdb_delay(uint32_t ms);
+/* LMDB's commit, without a flush. failed: the first error of the transaction, should LMDB have given it up. */
+MUST_CHECK enum err lmdb_pages_commit(struct lmdb_kv *kv, MDB_txn *txn, enum err failed);
 
 /* --- lmdb_open.c --- */
 

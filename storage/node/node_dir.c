@@ -161,10 +161,19 @@ static bool dir_has(const char *path, const char *name)
     return path_join(file, path, name) == OK && access(file, F_OK) == 0;
 }
 
+/* Its files (storage/kv/README.md): any of them is somebody's. */
+static bool dir_has_store(const char *path)
+{
+    return dir_has(path, "volume.mdb") || dir_has(path, "volume.mdb-checkpoint") || dir_has(path, "volume.mdb-wal0") ||
+           dir_has(path, "volume.mdb-wal1");
+}
+
 static enum err first_identity(const char *path, const struct node_identity *id, struct buf *why)
 {
-    if (dir_has(path, "volume.mdb")) {
-        return explain(why, ERR_CORRUPT, path, "has a store but no node.id: put the file back, or move the store away");
+    if (dir_has_store(path)) {
+        return explain(why, ERR_CORRUPT, path,
+                       "has a store (volume.mdb, volume.mdb-*) but no node.id: put the file back, or move all of the "
+                       "store away");
     }
     enum err e = identity_put(path, id, false);
     if (e == ERR_EXISTS) {
@@ -272,8 +281,9 @@ enum err node_dir_open(const char *path, uint32_t shards, struct node_identity *
     e = node_dir_read(path, out, why);
     if (e == OK && out->made && !dir_has(path, "volume.mdb")) {
         e = explain(why, ERR_CORRUPT, path,
-                    "its store (volume.mdb) is gone, and with it the votes of this node: put it back, or empty the "
-                    "directory and let the node join anew (`pillarbox ctl node add --replace`)");
+                    "its store (volume.mdb) is gone, and with it the votes of this node: put it back "
+                    "beside the volume.mdb-* that belong to it, or empty the directory and let the node join anew "
+                    "(`pillarbox ctl node add --replace`)");
     }
     return e;
 }

@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <sstream>
 
 namespace disk
 {
@@ -55,12 +58,32 @@ void put(std::string &image, uint64_t offset, const std::string &bytes)
     image.replace(offset, bytes.size(), bytes);
 }
 
+/* The volume's files in a folder, but for LMDB's table of readers. */
+std::string names_in(int fd)
+{
+    std::string names;
+    for (const auto &entry : std::filesystem::directory_iterator("/proc/self/fd/" + std::to_string(fd))) {
+        std::string name = entry.path().filename();
+        if (name.rfind(VOLUME, 0) == 0 && name != VOLUME + "-lock") {
+            names += name.substr(VOLUME.size()) + "\n";
+        }
+    }
+    return names;
+}
+
 } // namespace
 
 void Platter::take(const Event &e)
 {
     if (e.kind == Kind::WRITE) {
         unsynced.push_back(e);
+        return;
+    }
+    if (e.kind == Kind::NAMES) {
+        std::istringstream names(e.bytes);
+        for (std::string name; std::getline(names, name);) {
+            synced[name];
+        }
         return;
     }
     std::vector<Event> others;
@@ -147,6 +170,16 @@ int fstatvfs(int, struct statvfs *out)
 int fstatvfs64(int fd, struct statvfs64 *out)
 {
     return fstatvfs(fd, reinterpret_cast<struct statvfs *>(out));
+}
+
+/* Of the volume's folder. */
+int fsync(int fd)
+{
+    struct stat st;
+    if (disk::record != nullptr && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        disk::remember({disk::Kind::NAMES, "", 0, ""}, disk::names_in(fd));
+    }
+    return 0;
 }
 
 int fdatasync(int fd)

@@ -1,5 +1,5 @@
-/* The disk below LMDB: this program's pwrite, writev and fdatasync stand in front of libc's. They can fail, and they
- * can keep a record from which every state is made that a power cut may leave behind. One thread. */
+/* The disk below LMDB: this program's pwrite, writev, fdatasync and fsync stand in front of libc's. They can fail, and
+ * they can keep a record from which every state is made that a power cut may leave behind. One thread. */
 #ifndef TESTS_UNIT_STORAGE_KV_DISK_SIM_H
 #define TESTS_UNIT_STORAGE_KV_DISK_SIM_H
 
@@ -15,14 +15,15 @@
 namespace disk
 {
 
-/* A WRITE lies in a cache until a SYNC of its file. */
-enum class Kind { WRITE, SYNC };
+/* A WRITE lies in a cache until a SYNC of its file. NAMES: the folder is synced, with the names of files that nothing
+ * was written to yet. */
+enum class Kind { WRITE, SYNC, NAMES };
 
 struct Event {
     Kind kind;
     std::string file; /* what its name has behind the volume's: "", "-wal0", ... */
     uint64_t offset;
-    std::string bytes;
+    std::string bytes; /* NAMES: each as in `file`, one a line */
     /* LMDB's meta pages: a write to them that fails leaves the outcome unknown. */
     bool is_meta() const
     {

@@ -184,6 +184,65 @@ TEST_F(Fallible, AFailureOnAFullDiskStopsTheProcessToo)
     expect_abort(always(is_page, EIO));
 }
 
+/* --- opening what was not closed --- */
+
+/* A copy of a store that died with a record in its log. */
+class Unreplayed : public Fallible
+{
+  protected:
+    void SetUp() override
+    {
+        Fallible::SetUp();
+        put(kv, "a", "2");
+        copy_volume(dir.file(), died.file());
+    }
+    enum err open_with(const Fault &f)
+    {
+        disk::fault = f;
+        enum err e = open_lmdb(died.file(), &again, 0, CHECKPOINT_BYTES);
+        disk::fault = nullptr;
+        return e;
+    }
+    void expect_full_then_whole(const Fault &f)
+    {
+        EXPECT_EQ(open_with(f), ERR_FULL);
+        EXPECT_EQ(open_with(f), ERR_FULL);
+        ASSERT_EQ(open_with(nullptr), OK) << "there is space again";
+        EXPECT_EQ(value(again), "2");
+        kv_close(again);
+    }
+    QuickDir died;
+    struct kv *again = nullptr;
+};
+
+TEST_F(Unreplayed, NoSpaceToCarryOutTheLogIsAFullDiskAndTheNextOpenDoesIt)
+{
+    expect_full_then_whole(always(is_page, ENOSPC));
+}
+
+TEST_F(Unreplayed, AShortWriteOnAFullDiskIsNoOtherCase)
+{
+    disk::full = true;
+    expect_full_then_whole(short_writes(is_page));
+}
+
+TEST_F(Unreplayed, AnInputOutputErrorLetsNobodyInAndLosesNothing)
+{
+    auto refused = [](int status) { return !WIFEXITED(status) || WEXITSTATUS(status) == 1; };
+    for (const Is &is : {Is(is_page), Is(is_meta), Is(is_slot), Is(is_sync)}) {
+        copy_volume(dir.file(), died.file());
+        EXPECT_EXIT(
+            {
+                enum err e = open_with(always(is, EIO));
+                _exit(e == OK ? 0 : 1);
+            },
+            refused, "");
+        ASSERT_EQ(open_with(nullptr), OK);
+        EXPECT_EQ(value(again), "2");
+        kv_close(again);
+    }
+}
+
 /* --- each write in turn --- */
 
 constexpr int COMMITS = 8;

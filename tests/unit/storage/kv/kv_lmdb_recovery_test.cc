@@ -222,6 +222,41 @@ TEST_F(Recovery, ALogWithoutItsCheckpointIsRefused)
     close();
     std::filesystem::remove(dir.file() + "-checkpoint");
     EXPECT_NE(why_not().find("checkpoint is gone"), std::string::npos);
+    std::filesystem::remove(dir.file() + "-checkpoint"); /* as the one that was refused has made it */
+    std::filesystem::remove(dir.file() + "-wal0");
+    std::filesystem::remove(dir.file() + "-wal1");
+    EXPECT_NE(why_not().find("checkpoint is gone"), std::string::npos) << "the volume alone";
+}
+
+/* Somebody wanted the space of a file that is called a log. */
+TEST_F(Recovery, ACheckpointWithoutItsLogIsRefused)
+{
+    for (const char *wal : {"-wal0", "-wal1"}) {
+        open();
+        put(kv, "a", "1");
+        close();
+        std::filesystem::rename(dir.file() + wal, dir.path + "/away");
+        EXPECT_NE(why_not().find("write-ahead log"), std::string::npos);
+        EXPECT_FALSE(std::filesystem::exists(dir.file() + wal)) << "the next start would take it for the log";
+        std::filesystem::rename(dir.path + "/away", dir.file() + wal);
+    }
+    open();
+    EXPECT_EQ(read_key(kv, "a"), "1");
+}
+
+/* The power went between the first checkpoint and the stamp. */
+TEST_F(Recovery, AStoreWhoseMakingWasCutShortIsMadeAnew)
+{
+    open();
+    close();
+    {
+        std::fstream f(dir.file(), std::ios::in | std::ios::out | std::ios::binary);
+        f.seekp(2048);
+        f.write("\0\0\0\0\0\0\0\0", 8);
+    }
+    open();
+    put(kv, "a", "1");
+    EXPECT_EQ(value_after_a_crash("a"), "1");
 }
 
 TEST_F(Recovery, AnOlderCopyOfTheVolumeBesideANewerCheckpointIsRefused)
@@ -238,6 +273,35 @@ TEST_F(Recovery, AnOlderCopyOfTheVolumeBesideANewerCheckpointIsRefused)
     std::filesystem::remove(dir.file());
     std::filesystem::copy_file(dir.path + "/old", dir.file());
     EXPECT_NE(why_not().find("checkpoint"), std::string::npos);
+}
+
+/* It has gone further than the checkpoint, which must not be put into it. */
+TEST_F(Recovery, AnotherStoresVolumeIsRefusedAndNotTouched)
+{
+    QuickDir other;
+    struct kv *its = nullptr;
+    open();
+    put(kv, "a", "1");
+    close();
+    ASSERT_EQ(open_lmdb(other.file(), &its, MAP), OK);
+    for (int i = 0; i < 9; i++) {
+        put(its, "b", std::to_string(i));
+    }
+    kv_close(its);
+    std::filesystem::rename(dir.file(), dir.path + "/away");
+    std::filesystem::copy_file(other.file(), dir.file());
+    struct buf why;
+    buf_init(&why, 1000);
+    EXPECT_EQ(kv_lmdb_settle(dir.file().c_str(), &why), OK);
+    buf_fini(&why);
+    EXPECT_NE(why_not().find("another volume"), std::string::npos);
+    std::filesystem::rename(dir.file(), other.file());
+    ASSERT_EQ(open_lmdb(other.file(), &its, MAP), OK);
+    EXPECT_EQ(read_key(its, "b"), "8");
+    kv_close(its);
+    std::filesystem::rename(dir.path + "/away", dir.file());
+    open();
+    EXPECT_EQ(read_key(kv, "a"), "1");
 }
 
 TEST_F(Recovery, ADamagedRecordOfTheLogIsRefused)

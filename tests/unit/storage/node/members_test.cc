@@ -22,13 +22,18 @@ class Members : public NodeTest
         buf_init(&why, 1024);
         mkdir(dir.c_str(), 0700);
         unlink((dir + "/node.id").c_str());
-        std::string store = dir + "/volume.mdb";
-        bool away = rename(store.c_str(), (dir + "/volume.away").c_str()) == 0;
+        store_move("volume.mdb", "volume.away");
         ASSERT_EQ(OK, node_dir_adopt(dir.c_str(), &identity, &why));
-        if (away) {
-            rename((dir + "/volume.away").c_str(), store.c_str());
-        }
+        store_move("volume.away", "volume.mdb");
         buf_fini(&why);
+    }
+
+    /* All of its files, those that are there. */
+    void store_move(const char *from, const char *to) const
+    {
+        for (const char *file : {"", "-wal0", "-wal1", "-checkpoint"}) {
+            rename((dir + "/" + from + file).c_str(), (dir + "/" + to + file).c_str());
+        }
     }
 
     std::string id_text() const
@@ -108,6 +113,8 @@ TEST_F(Members, ItsReplicasAreThereAfterItsFirstStartAndNeverMadeAnew)
     rename((dir + "/volume.mdb").c_str(), (dir + "/volume.away").c_str());
     EXPECT_EQ(ERR_CORRUPT, start());
     EXPECT_NE(std::string::npos, why_text.find("--replace")) << why_text;
+    rename((dir + "/volume.away").c_str(), (dir + "/volume.mdb").c_str());
+    EXPECT_EQ(OK, start()) << "put back: " << why_text;
 }
 
 TEST_F(Members, TheFoundersStoreMayNotComeBackEmpty)
@@ -117,7 +124,7 @@ TEST_F(Members, TheFoundersStoreMayNotComeBackEmpty)
     down();
     up();
     down();
-    rename((dir + "/volume.mdb").c_str(), (dir + "/volume.away").c_str());
+    store_move("volume.mdb", "volume.away");
     EXPECT_EQ(ERR_CORRUPT, start());
     EXPECT_NE(std::string::npos, why_text.find("volume.mdb")) << why_text;
     /* Another empty one in its place is no better: the replicas are missing. */

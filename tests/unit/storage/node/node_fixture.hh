@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <list>
 #include <map>
@@ -98,11 +99,8 @@ class NodeTest : public ::testing::Test
         if (node != nullptr) {
             node_stop(node);
         }
-        for (const char *f : {"/node.id", "/volume.mdb", "/volume.mdb-lock", "/ctl.sock", "/ballast", "/volume.away"}) {
-            unlink((dir + f).c_str());
-        }
-        rmdir(dir.c_str());
-        rmdir(parent.c_str());
+        std::error_code ignored;
+        std::filesystem::remove_all(parent, ignored);
     }
 
     enum err start(uint32_t shards = 4)
