@@ -8,7 +8,7 @@
 #   --seconds N        length of each measurement (5)
 #   --only ROW         only this row of the table (repeat for more); --list prints their names
 #   --tuned            also Dovecot with login processes that serve many connections (service_count = 0)
-#   --flush-delay-ms N Pillarbox sleeps 2N ms in each commit, to stand for an ordinary disk
+#   --flush-delay-ms N Pillarbox sleeps N ms in each flush (one in a commit), to stand for an ordinary disk
 #   --bin FILE         another Pillarbox than build/release/program/pillarbox
 #   --data DIR         where all mail and sockets lie; removed at the end (a new folder below ${TMPDIR:-/tmp})
 #   --port-base N      loopback ports N to N+99 (14000)

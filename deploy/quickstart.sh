@@ -8,7 +8,7 @@
 #                     IMAPS N+993, metrics N+80
 #   --users N         adds u0001..uNNNN@example.test with password pw, for load tests
 #   --insecure-auth   password commands without TLS (test rigs on loopback only)
-#   --flush-delay-ms N  each commit sleeps 2N ms (one commit is two flushes): a fast disk stands for an ordinary one
+#   --flush-delay-ms N  each flush sleeps N ms (one in a commit): a fast disk stands for an ordinary one
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -62,7 +62,7 @@ const struct config_key config_keys[] = {
     MS("storage.dedupe_window", storage_dedupe_ms, "15 min", 6 * MINUTE, DAY,
        "How long the result of a write is remembered, so that a retry is answered and not done again."),
     NUM("storage.flush_delay_ms", storage_flush_delay_ms, "0", 0, 1000,
-        "Benchmarks only: each commit sleeps twice this long, to stand for an ordinary disk."),
+        "Benchmarks only: each flush of the store (one in a commit) sleeps this long, to stand for an ordinary disk."),
     STR("storage.listen", storage_listen, "",
         "RPC address of a storage node for frontends on other machines, e.g. tcp://127.0.0.1:2100. Several: separated "
         "by commas."),

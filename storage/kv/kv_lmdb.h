@@ -22,7 +22,8 @@ struct kv_lmdb_config {
     uint64_t map_bytes;      /* sparse; default 1 TiB */
     uint32_t readers_max;    /* default 512 */
     uint32_t flush_delay_ms; /* 0 */
-    uint64_t checkpoint_bytes; /* a checkpoint at the latest after so many bytes of log; default 64 MiB */
+    uint64_t checkpoint_bytes; /* a checkpoint at the latest after so many bytes of log; default 64 MiB, less on small
+                                  disks */
     bool checkpoint_inline;    /* tests: made by the committing thread, by bytes only */
 };
 

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "proto/base/assert.h"
@@ -14,6 +15,10 @@
  * the file grows by what is written. */
 #define INTERVAL_MS 1000
 #define BYTES_MAX_DEFAULT ((uint64_t)64 << 20)
+/* Of a small disk the log takes its part at once, not when the disk is nearly full: what is left is told by what is
+ * free then (storage.reserve), and the log could have grown far beyond that. */
+#define BYTES_MAX_DISK_SHARE 64
+#define BYTES_MAX_LEAST ((uint64_t)1 << 20)
 /* The writer waits for the disk when the log has grown so far while a checkpoint is being made. */
 #define BYTES_MAX_FACTOR 4
 /* A replay commits so often between two checkpoints' worth of log. */
@@ -49,7 +54,7 @@ static bool capture(struct lmdb_kv *kv)
                                   .page_bytes = page_bytes(kv->env)};
     enum err e = checkpoint_meta_read(kv->lock_fd, c->next.txnid, c->next.page_bytes, c->next.meta);
     if (e != OK) {
-        lmdb_fatal("checkpoint", err_text(e), e);
+        lmdb_fatal("checkpoint", err_text(e), (int)e);
     }
     return true;
 }
@@ -65,7 +70,7 @@ static void make(struct lmdb_kv *kv)
     }
     enum err e = checkpoint_write(&c->file, &c->next);
     if (e != OK) {
-        lmdb_fatal("checkpoint", err_text(e), e);
+        lmdb_fatal("checkpoint", err_text(e), (int)e);
     }
     lmdb_delay(2 * kv->flush_delay_ms);
     fault_pass(FAULT_CHECKPOINT_AFTER);
@@ -333,9 +338,20 @@ static void resources_free(struct lmdb_kv *kv)
     }
 }
 
+static uint64_t bytes_max_of(const struct lmdb_kv *kv)
+{
+    struct statvfs v;
+    if (fstatvfs(kv->lock_fd, &v) != 0 || v.f_blocks == 0) {
+        return BYTES_MAX_DEFAULT;
+    }
+    uint64_t share = (uint64_t)v.f_blocks * v.f_frsize / BYTES_MAX_DISK_SHARE;
+    share = share > BYTES_MAX_LEAST ? share : BYTES_MAX_LEAST;
+    return share < BYTES_MAX_DEFAULT ? share : BYTES_MAX_DEFAULT;
+}
+
 enum err lmdb_checkpoint_start(struct lmdb_kv *kv, const struct kv_lmdb_config *cfg, bool known, struct buf *why)
 {
-    kv->checkpointer.bytes_max = cfg->checkpoint_bytes == 0 ? BYTES_MAX_DEFAULT : cfg->checkpoint_bytes;
+    kv->checkpointer.bytes_max = cfg->checkpoint_bytes == 0 ? bytes_max_of(kv) : cfg->checkpoint_bytes;
     enum err e = known ? OK : first_make(kv, cfg->path, why);
     if (e == OK) {
         e = pin_last(kv);

@@ -2,10 +2,11 @@
 """Writes and flushes that fail with EIO under load: crash_ioerror.py [ROUNDS].
 
 What cannot be made durable is not answered: the process must stop by itself at the first failure, and the next start finds
-all that was acknowledged. Half of the rounds fail one system call of the store (strace); the others break the disk itself
+all that was acknowledged. Two of three rounds fail one system call of the store (strace); the others break the disk itself
 (nbdkit) until it is mended.
 """
 
+import itertools
 import os
 import shutil
 import signal
@@ -17,10 +18,14 @@ import time
 from crash_disk import NbdDisk, need
 from crash_rig import Rig
 
-ROUNDS = 6
+ROUNDS = 10  # each of CALLS once
 DISK_MB = 1024
-DIE_S = 30
-PASSAGES_MAX = {"fdatasync": 150, "pwrite64": 300, "writev": 60}
+DIE_S = 60
+# (files of the store, system call, how often it is passed at most before it fails). strace counts for each thread by itself:
+# commits write the log and LMDB's pages, the checkpoint's thread has each of its calls once a second.
+LOG, PAGES, CHECKPOINT = ("volume.mdb-wal0", "volume.mdb-wal1"), ("volume.mdb",), ("volume.mdb-checkpoint",)
+CALLS = [(LOG, "fdatasync", 100), (PAGES, "fdatasync", 8), (CHECKPOINT, "pwrite64", 8), (LOG, "pwrite64", 100), (PAGES, "pwrite64", 300),
+         (CHECKPOINT, "fdatasync", 8), (PAGES, "writev", 60)]
 
 
 def stopped_itself(rig, what):
@@ -38,14 +43,15 @@ def may_trace():
     return shutil.which("strace") and subprocess.run(["strace", "-qq", "-o", os.devnull, "true"], stderr=subprocess.DEVNULL).returncode == 0
 
 
-def call_round(rig, call):
-    """The n-th such call on the store's file fails."""
-    n = rig.rng.randint(1, PASSAGES_MAX[call])
+def call_round(rig, files, call, passages_max):
+    """The n-th such call on a file of the store fails."""
+    n = rig.rng.randint(1, passages_max)
     rig.stop()
-    store = os.path.join(rig.server.data, "volume.mdb")
-    rig.server.wrapper = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", os.devnull, "-P", store, "-e", f"trace={call}", "-e",
-                          f"inject={call}:error=EIO:when={n + 10}"]  # past the start's own
-    what = f"EIO of {call} {n}"
+    paths = [word for name in files for word in ("-P", os.path.join(rig.server.data, name))]
+    starts = 10 if passages_max > 10 else 0
+    rig.server.wrapper = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", os.devnull, *paths, "-e", f"trace={call}", "-e",
+                          f"inject={call}:error=EIO:when={n + starts}"]  # past the start's own
+    what = f"EIO of {call} {n} on {files[-1]}"
     rig.round(what, lambda _load: stopped_itself(rig, what))
 
 
@@ -69,10 +75,10 @@ def main(rounds):
         rig = Rig({"data_dir": os.path.join(disk.path, "data")})
 
         def errors(_rig):
-            calls = list(PASSAGES_MAX) if may_trace() else []
+            calls = itertools.cycle(CALLS) if may_trace() else None
             for i in range(rounds):
-                if i % 2 == 0 and calls:
-                    call_round(rig, calls[i // 2 % len(calls)])
+                if i % 3 < 2 and calls:
+                    call_round(rig, *next(calls))
                 else:
                     disk_round(rig, disk)
             rig.enough(10)
