@@ -22,6 +22,7 @@
 #define REPLY_BYTES_MAX ((size_t)1 << 20)
 #define ARENA_BYTES_MAX ((size_t)64 << 20)
 #define CACHE_BYTES ((size_t)4 << 20)
+#define CHECKPOINT_BYTES ((uint64_t)64 << 20)
 #define MAP_BYTES ((uint64_t)1 << 30)
 #define COPY_MAX 1000
 #define HOUR_MS 3600000 /* for a new account's requests the shard is looked at too: not the rule */
@@ -77,18 +78,21 @@ static void open_lmdb(struct shard *s)
     snprintf(s->folder, sizeof(s->folder), "%s/pillarbox-micro-XXXXXX", base);
     MICRO_MUST(mkdtemp(s->folder) != NULL);
     snprintf(path, sizeof(path), "%s/volume", s->folder);
-    struct kv_lmdb_config cfg = {.path = path, .map_bytes = MAP_BYTES};
+    /* Checkpoints by bytes of log, not by the clock of the machine. */
+    struct kv_lmdb_config cfg = {
+        .path = path, .map_bytes = MAP_BYTES, .checkpoint_bytes = CHECKPOINT_BYTES, .checkpoint_inline = true};
     MICRO_OK(kv_lmdb_open(&cfg, &s->kv, &why));
     buf_fini(&why);
 }
 
 static void remove_lmdb(struct shard *s)
 {
-    char path[sizeof(s->folder) + 16];
-    snprintf(path, sizeof(path), "%s/volume", s->folder);
-    (void)unlink(path);
-    snprintf(path, sizeof(path), "%s/volume-lock", s->folder);
-    (void)unlink(path);
+    static const char *const files[] = {"", "-lock", "-wal0", "-wal1", "-checkpoint"};
+    char path[sizeof(s->folder) + 32];
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        snprintf(path, sizeof(path), "%s/volume%s", s->folder, files[i]);
+        (void)unlink(path);
+    }
     (void)rmdir(s->folder);
 }
 
