@@ -23,10 +23,10 @@ void must(bool x)
     }
 }
 
-/* One folder a process, in memory. */
+/* One folder a process, in memory. Its name outlives the handler at exit, which a static object would not. */
 const std::string &path()
 {
-    static const std::string made = [] {
+    static const std::string &made = *new std::string([] {
         char name[] = "/dev/shm/pb-wal-fuzz-XXXXXX";
         must(mkdtemp(name) != nullptr);
         atexit([] {
@@ -36,7 +36,7 @@ const std::string &path()
             rmdir(path().substr(0, path().rfind('/')).c_str());
         });
         return std::string(name) + "/v";
-    }();
+    }());
     return made;
 }
 
