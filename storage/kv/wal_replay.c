@@ -11,6 +11,8 @@
 #include "proto/base/hash.h"
 #include "proto/base/kv.h"
 
+#define SCAN_BYTES ((size_t)1 << 20)
+
 struct replay {
     struct wal *w;
     uint64_t after;
@@ -115,18 +117,34 @@ static enum err take(struct replay *r, const struct wal_head *h)
     return OK;
 }
 
+/* Whether a block in `p` begins a record that must come later. */
+static enum err block_check(struct replay *r, int file, uint64_t at, const uint8_t *p)
+{
+    struct wal_head h;
+    if (!head_read(r->w, p, &h) || h.seq < r->next) {
+        return OK;
+    }
+    enum err e = record_read(r, file, at, &h);
+    return e == OK ? ERR_CORRUPT : e == ERR_NOTFOUND ? OK : e;
+}
+
 /* What follows the end of a file must be older: see above. */
 static enum err tail_check(struct replay *r, int file, uint64_t at)
 {
-    enum err e = OK;
-    for (; e == OK && at < r->w->filled[file]; at += WAL_BLOCK_BYTES) {
-        struct wal_head h;
-        e = record_read(r, file, at, &h);
-        if (e == OK && h.seq >= r->next) {
-            return ERR_CORRUPT;
+    struct buf scan;
+    uint8_t *p;
+    buf_init(&scan, SCAN_BYTES);
+    enum err e = buf_reserve(&scan, SCAN_BYTES, &p);
+    while (e == OK && at + WAL_BLOCK_BYTES <= r->w->filled[file]) {
+        uint64_t left = r->w->filled[file] - at;
+        size_t n = left < SCAN_BYTES ? (size_t)left / WAL_BLOCK_BYTES * WAL_BLOCK_BYTES : SCAN_BYTES;
+        e = read_at(r->w->fds[file], p, n, at);
+        for (size_t i = 0; e == OK && i < n; i += WAL_BLOCK_BYTES) {
+            e = block_check(r, file, at + i, p + i);
         }
-        e = e == ERR_NOTFOUND ? OK : e;
+        at += n;
     }
+    buf_fini(&scan);
     return e;
 }
 
