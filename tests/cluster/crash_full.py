@@ -18,6 +18,7 @@ ROUNDS = 6
 DISK_MB = 192
 RESERVES = ["0", "8 MiB"]
 STEP = 16 << 10
+NOTICED_S = 30
 
 
 class Ballast:
@@ -49,8 +50,11 @@ def full_round(rig, ballast, reserve, kill_full):
         time.sleep(rig.rng.uniform(0.3, 0.8))
         ballast.fill(rig.rng.choice([0, 0, 100 << 10, 1 << 20]))
         time.sleep(rig.rng.uniform(0.8, 1.6))
-        ballast.fill(0)
-        time.sleep(0.3)
+        # Full is what has no room, not what cannot grow: the store's file has free pages for some seconds of mail.
+        deadline = time.monotonic() + NOTICED_S
+        while not load.refused() and time.monotonic() < deadline:
+            ballast.fill(0)
+            time.sleep(0.3)
         assert server.processes[0].alive(), f"a full disk ended the server\n{server.logs()[-8000:]}"
         refused.append(load.refused())
         if not kill_full:
@@ -85,8 +89,7 @@ def main(rounds):
 
         def fills(_rig):
             refused = [full_round(rig, Ballast(disk), RESERVES[i % 2], i // 2 % 2 == 0) for i in range(rounds)]
-            # Later the file has free pages for a round's mail: full is what has no room, not what cannot grow.
-            assert all(refused[:ROUNDS]) and sum(map(bool, refused)) > rounds * 0.75, f"some disk was not full: {refused} refusals"
+            assert all(refused), f"some disk was not full: {refused} refusals"
             rig.enough(10)
 
         try:
