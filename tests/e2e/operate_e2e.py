@@ -114,6 +114,7 @@ class Operating(case.ServerCase):
         """Runs ctl on a terminal of its own; types each answer when its prompt has come. (exit status, what was seen, echo on?)"""
         pid, fd = pty.fork()
         if pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell that started the tests in the background ignores it, and so would ctl
             where = ["--node", self.server.rpc] if self.server.split else ["--data", self.server.data]
             os.execv(self.server.program, [self.server.program, "ctl"] + where + argv)
         seen = b""

@@ -1,6 +1,13 @@
-# The files with a bug planted in them (proto/base/plant.h), compiled once more with PB_PLANT: linked before the libraries that have them without.
-add_library(pb_planted OBJECT ${CMAKE_SOURCE_DIR}/replication/group_step.c ${CMAKE_SOURCE_DIR}/replication/group_peers.c
-  ${CMAKE_SOURCE_DIR}/replication/copy_out.c ${CMAKE_SOURCE_DIR}/replication/raft_lease.c ${CMAKE_SOURCE_DIR}/storage/mailbox/message.c)
+# Whatever has a bug planted in it (proto/base/plant.h) is compiled once more with PB_PLANT, and linked before the libraries that have it without.
+file(GLOB_RECURSE plantable CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/replication/*.c ${CMAKE_SOURCE_DIR}/storage/*.c)
+set(planted_sources "")
+foreach(source ${plantable})
+  file(STRINGS ${source} plants REGEX "[^a-z_]planted\\(" LIMIT_COUNT 1)
+  if(plants)
+    list(APPEND planted_sources ${source})
+  endif()
+endforeach()
+add_library(pb_planted OBJECT ${planted_sources})
 target_compile_definitions(pb_planted PUBLIC PB_PLANT)
 target_link_libraries(pb_planted PUBLIC pb_storage)
 set(LINK pb_planted pb_sim_mail)
