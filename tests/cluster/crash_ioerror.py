@@ -48,7 +48,7 @@ def call_round(rig, files, call, passages_max):
     n = rig.rng.randint(1, passages_max)
     rig.stop()
     paths = [word for name in files for word in ("-P", os.path.join(rig.server.data, name))]
-    starts = 10 if passages_max > 10 else 0
+    starts = 10 if passages_max > 10 else 6  # a checkpoint a second, and a slow start has some
     rig.server.wrapper = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", os.devnull, *paths, "-e", f"trace={call}", "-e",
                           f"inject={call}:error=EIO:when={n + starts}"]  # past the start's own
     what = f"EIO of {call} {n} on {files[-1]}"
