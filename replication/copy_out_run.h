@@ -15,13 +15,15 @@ struct dirty {
     uint8_t key[];
 };
 
+struct key_bytes {
+    uint16_t n;
+    uint8_t b[KV_KEY_BYTES_MAX];
+};
+
 /* A batch that may have to be sent again. */
 struct batch {
     bool walk; /* rows from `from` on; else the keys */
-    struct key_bytes {
-        uint16_t n;
-        uint8_t b[KV_KEY_BYTES_MAX];
-    } from;
+    struct key_bytes from;
     struct list keys;
 };
 
