@@ -5,7 +5,7 @@
 #                      [--port-base N] [--set KEY=VALUE]... [PART]...
 #
 #   writes    LMTP, 4 KiB, 16 and 128 connections against `pillarbox all` beside it: at least 0.35 of its rate
-#   delay     128 connections while each commit takes 4 ms longer: at least 4,000 deliveries/s
+#   delay     128 connections while each flush takes 2 ms longer: at least 4,000 deliveries/s
 #   reads     a list of 50 alone, then while 16 LMTP connections write
 #   failover  kill -9 of the node that leads most under 16 LMTP connections, --rounds times (12): the longest delivery of any
 #             connection p50 at most 3 s, p99 at most 5 s

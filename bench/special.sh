@@ -3,7 +3,7 @@
 #
 #   ./bench/special.sh [--quick] [--seconds N] [--bin FILE] [--port-base N] [flush|million]...
 #
-#   flush    128 LMTP connections while each commit takes 4 ms longer: at least 5,000 deliveries/s
+#   flush    128 LMTP connections while each flush takes 2 ms longer: at least 5,000 deliveries/s
 #   million  a mailbox of 1,000,000 messages (--quick: 20,000): APPEND and a list of 50 at most 20 % slower than with 10,000;
 #            STORE 1:* delays another account's delivery by at most 50 ms; anonymous memory; time to start again,
 #            and by computation with 10,000,000 messages

@@ -47,7 +47,7 @@ part_delay() {
   deliver --connections 8 --ops $written --seed 7 >/dev/null
   before=$(cpu_us | tr '\n' ' ')
   many=$(deliver --connections 128 --seconds "$seconds")
-  rate_line "128 connections, 4 ms more a commit" "$many"
+  rate_line "128 connections, 2 ms more a flush" "$many"
   report "CPU us a delivery: $(cpu_since "$before" "$(field "$many" ops)" 0)"
   bar "deliveries a second" "$(field "$many" ops_per_s)" '>=' 4000 /s
 }
