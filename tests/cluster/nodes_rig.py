@@ -28,7 +28,7 @@ SETTLE_S = 240  # an emptied node takes the whole log, on a machine that has the
 STEP_S = 240
 NOTICE_S = 15
 SHARDS = 8
-DISK_MIB = 1500
+DISK_MIB = 3000
 
 
 class Frontend:
