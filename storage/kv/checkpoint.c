@@ -35,9 +35,10 @@ enum err checkpoint_open(const char *path, bool create, struct checkpoint_file *
     ASSERT(n > 0 && (size_t)n < sizeof(name));
     int fd = open(name, O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0600);
     if (fd < 0) {
+        enum err e = errno == ENOENT ? ERR_NOTFOUND : ERR_IO; /* before the text can change errno */
         enum err ignored = buf_printf(why, "%s: cannot open: %s", name, strerror(errno));
         (void)ignored; /* a courtesy */
-        return errno == ENOENT ? ERR_NOTFOUND : ERR_IO;
+        return e;
     }
     out->fd = fd;
     out->generation = 0;

@@ -36,6 +36,18 @@ class Recovery : public testing::Test
         std::string why;
         ASSERT_EQ(open_lmdb(dir.file(), &kv, MAP, checkpoint_bytes, &why), OK) << why;
     }
+    /* Checkpoints often, by the store's own thread. */
+    void open_with_thread()
+    {
+        struct kv_lmdb_config cfg = {};
+        struct buf why;
+        std::string path = dir.file();
+        buf_init(&why, 1000);
+        cfg.path = path.c_str();
+        cfg.checkpoint_bytes = OFTEN;
+        ASSERT_EQ(kv_lmdb_open(&cfg, &kv, &why), OK);
+        buf_fini(&why);
+    }
     void close()
     {
         kv_close(kv);
@@ -141,14 +153,7 @@ TEST_F(Recovery, TheLogStaysSmallHoweverMuchIsWritten)
 /* By the thread, too, and while it works. */
 TEST_F(Recovery, CheckpointsOfTheThreadKeepUp)
 {
-    struct kv_lmdb_config cfg = {};
-    struct buf why;
-    std::string path = dir.file();
-    buf_init(&why, 1000);
-    cfg.path = path.c_str();
-    cfg.checkpoint_bytes = OFTEN;
-    ASSERT_EQ(kv_lmdb_open(&cfg, &kv, &why), OK);
-    buf_fini(&why);
+    open_with_thread();
     for (int i = 0; i < 2000; i++) {
         put(kv, "k" + std::to_string(i % 10), std::to_string(i));
     }
@@ -157,14 +162,7 @@ TEST_F(Recovery, CheckpointsOfTheThreadKeepUp)
 
 TEST_F(Recovery, ADiskThatFlushesSlowlyHoldsTheWriterBeforeTheLogGrows)
 {
-    struct kv_lmdb_config cfg = {};
-    struct buf why;
-    std::string path = dir.file();
-    buf_init(&why, 1000);
-    cfg.path = path.c_str();
-    cfg.checkpoint_bytes = OFTEN;
-    ASSERT_EQ(kv_lmdb_open(&cfg, &kv, &why), OK);
-    buf_fini(&why);
+    open_with_thread();
     disk::fault = [](const disk::Event &e, size_t *) {
         if (e.kind == disk::Kind::SYNC && e.file.empty()) {
             usleep(50000);
