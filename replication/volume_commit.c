@@ -142,7 +142,7 @@ static enum err write_turn(struct volume *v, struct turn *turn)
         return e;
     }
     uint64_t from_us = clock_perf_us();
-    e = kv_commit(t);
+    e = kv_commit_durable(t);
     if (e == OK) {
         volume_count(&v->stats.commits, 1);
         volume_count(&v->stats.commit_us_total, clock_perf_us() - from_us);

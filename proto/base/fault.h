@@ -28,6 +28,7 @@ extern "C" {
     X(UPKEEP_AFTER, "upkeep.after", true)   /* the log trimmed, dead bodies deleted, in the transaction */             \
     X(COMMIT_BEFORE, "commit.before", true) /* the synced commit of a turn */                                          \
     X(WAL_AFTER, "wal.after", false)        /* the turn is flushed in the write-ahead log, its pages not committed */  \
+    X(PUBLISH_BEFORE, "publish.before", false) /* durable turns that LMDB is about to commit, for readers */           \
     X(COMMIT_AFTER, "commit.after", false)                                                                             \
     X(CHECKPOINT_BEFORE, "checkpoint.before", false) /* a state is held, not flushed */                                \
     X(CHECKPOINT_AFTER, "checkpoint.after", false)   /* it is, the older one not given up */                           \

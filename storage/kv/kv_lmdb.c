@@ -3,26 +3,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
-#include <time.h>
 
 #include "proto/base/assert.h"
-#include "proto/base/fault.h"
 #include "proto/base/log.h"
 #include "proto/base/mem.h"
-
-#define DISK_NEARLY_FULL_BYTES ((uint64_t)32 << 20)
 
 struct lmdb_cursor {
     struct kv_cursor base;
     MDB_cursor *cursor;
     bool past_end;
 };
-
-static struct lmdb_txn *txn_of(struct kv_txn *t)
-{
-    return (struct lmdb_txn *)(void *)t;
-}
 
 static struct lmdb_cursor *cursor_of(struct kv_cursor *c)
 {
@@ -97,195 +87,11 @@ static void check_key(struct slice key)
     ASSERT(key.n >= 1 && key.n <= KV_KEY_BYTES_MAX);
 }
 
-/* --- transactions --- */
-
-static struct lmdb_txn *pool_pop(struct lmdb_kv *kv)
-{
-    ASSERT(pthread_mutex_lock(&kv->pool_mutex) == 0);
-    struct lmdb_txn *t = kv->pool;
-    if (t != NULL) {
-        kv->pool = t->next;
-    }
-    ASSERT(pthread_mutex_unlock(&kv->pool_mutex) == 0);
-    return t;
-}
-
-static void pool_push(struct lmdb_kv *kv, struct lmdb_txn *t)
-{
-    ASSERT(pthread_mutex_lock(&kv->pool_mutex) == 0);
-    t->next = kv->pool;
-    kv->pool = t;
-    ASSERT(pthread_mutex_unlock(&kv->pool_mutex) == 0);
-}
-
-static enum err begin_read(struct lmdb_kv *kv, struct kv_txn **out)
-{
-    struct lmdb_txn *t = pool_pop(kv);
-    if (t != NULL) {
-        int rc = mdb_txn_renew(t->txn);
-        if (rc != MDB_SUCCESS) {
-            pool_push(kv, t);
-            return lmdb_error("mdb_txn_renew", rc);
-        }
-        *out = &t->base;
-        return OK;
-    }
-    t = mem_zalloc(sizeof(*t));
-    if (t == NULL) {
-        return ERR_NOMEM;
-    }
-    int rc = mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &t->txn);
-    if (rc != MDB_SUCCESS) {
-        mem_free(t);
-        return lmdb_error("mdb_txn_begin", rc);
-    }
-    t->base.ops = kv->base.ops;
-    t->base.kv = &kv->base;
-    *out = &t->base;
-    return OK;
-}
-
-static enum err lmdb_begin(struct kv *base, bool write, struct kv_txn **out)
-{
-    struct lmdb_kv *kv = lmdb_kv_of(base);
-    if (!write) {
-        return begin_read(kv, out);
-    }
-    struct lmdb_txn *t = &kv->writer;
-    ASSERT(t->txn == NULL); /* one write transaction at a time */
-    int rc = mdb_txn_begin(kv->env, NULL, 0, &t->txn);
-    if (rc != MDB_SUCCESS) {
-        t->txn = NULL;
-        return lmdb_error("mdb_txn_begin", rc);
-    }
-    t->failed = OK;
-    wal_begin(kv->wal);
-    *out = &t->base;
-    return OK;
-}
-
-static void lmdb_abort(struct kv_txn *base)
-{
-    struct lmdb_txn *t = txn_of(base);
-    ASSERT(t->cursors_open == 0);
-    if (t->write) {
-        mdb_txn_abort(t->txn);
-        t->txn = NULL;
-        return;
-    }
-    mdb_txn_reset(t->txn);
-    pool_push(lmdb_kv_of(base->kv), t);
-}
-
-void lmdb_delay(uint32_t ms)
-{
-    struct timespec ts = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-    while (nanosleep(&ts, &ts) != 0 && errno == EINTR) {
-    }
-}
-
-static bool disk_nearly_full(const struct lmdb_kv *kv)
-{
-    struct statvfs v;
-    return fstatvfs(kv->lock_fd, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < DISK_NEARLY_FULL_BYTES;
-}
-
-/* A commit that failed before its meta page was written changed nothing. One that failed in the meta page leaves the
- * environment in the fatal state, which the next begin reports: only then is the outcome unknown and the process must
- * stop. LMDB reports a short write as EIO although the disk is merely full; no system call failed then, and errno is
- * what it was: on a full disk too, a flush that fails is a failed flush. */
-static enum err commit_failed(struct lmdb_kv *kv, enum err failed, int rc, bool short_write)
-{
-    MDB_txn *probe = NULL;
-    int alive = mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &probe);
-    if (alive == MDB_PANIC) {
-        lmdb_fatal("mdb_txn_commit", mdb_strerror(rc), rc);
-    }
-    if (alive == MDB_SUCCESS) {
-        mdb_txn_abort(probe);
-    }
-    if (rc == MDB_BAD_TXN && failed != OK) {
-        return failed;
-    }
-    if (rc == EIO && short_write && disk_nearly_full(kv)) {
-        return ERR_FULL;
-    }
-    enum err e = lmdb_error("mdb_txn_commit", rc);
-    if (e == ERR_CORRUPT) {
-        lmdb_fatal("mdb_txn_commit", mdb_strerror(rc), rc); /* no single row to blame */
-    }
-    return e;
-}
-
-enum err lmdb_pages_commit(struct lmdb_kv *kv, MDB_txn *txn, enum err failed)
-{
-    errno = 0;
-    int rc = mdb_txn_commit(txn);
-    bool short_write = errno != EIO;
-    return rc == MDB_SUCCESS ? OK : commit_failed(kv, failed, rc, short_write);
-}
-
-static enum err record_commit(struct lmdb_kv *kv)
-{
-    enum err e = wal_commit(kv->wal);
-    if (e == ERR_IO) {
-        lmdb_fatal("wal_commit", err_text(e), errno);
-    }
-    if (e == OK) {
-        lmdb_delay(kv->flush_delay_ms);
-        fault_pass(FAULT_WAL_AFTER);
-    }
-    return e;
-}
-
-/* What LMDB could not take must not come back with the next start. */
-static enum err record_void(struct lmdb_kv *kv, enum err failed)
-{
-    enum err e = wal_void(kv->wal);
-    if (e != OK) {
-        lmdb_fatal("wal_void", err_text(e), errno);
-    }
-    return failed;
-}
-
-static enum err write_commit(struct lmdb_kv *kv, struct lmdb_txn *t)
-{
-    bool changed = !wal_is_empty(kv->wal);
-    enum err e = t->failed;
-    if (e == OK && changed) {
-        e = record_commit(kv);
-    }
-    if (e != OK) {
-        lmdb_abort(&t->base);
-        return e;
-    }
-    e = lmdb_pages_commit(kv, t->txn, t->failed); /* for the readers: the record is flushed already */
-    t->txn = NULL;
-    if (e != OK) {
-        return changed ? record_void(kv, e) : e;
-    }
-    if (changed) {
-        lmdb_checkpoint_tick(kv);
-    }
-    return OK;
-}
-
-static enum err lmdb_commit(struct kv_txn *base)
-{
-    struct lmdb_txn *t = txn_of(base);
-    ASSERT(t->cursors_open == 0);
-    if (!t->write) {
-        lmdb_abort(base);
-        return OK;
-    }
-    return write_commit(lmdb_kv_of(base->kv), t);
-}
-
 /* --- single keys --- */
 
 static enum err lmdb_get(struct kv_txn *base, struct slice key, struct slice *out_value)
 {
-    struct lmdb_txn *t = txn_of(base);
+    struct lmdb_txn *t = lmdb_txn_of(base);
     MDB_val k = val_of(key);
     MDB_val v;
     check_key(key);
@@ -309,7 +115,7 @@ static enum err gathered(struct lmdb_txn *t, enum err e)
 
 static enum err lmdb_put(struct kv_txn *base, struct slice key, struct slice value)
 {
-    struct lmdb_txn *t = txn_of(base);
+    struct lmdb_txn *t = lmdb_txn_of(base);
     struct lmdb_kv *kv = lmdb_kv_of(base->kv);
     MDB_val k = val_of(key);
     MDB_val v = val_of(value);
@@ -322,7 +128,7 @@ static enum err lmdb_put(struct kv_txn *base, struct slice key, struct slice val
 
 static enum err lmdb_reserve(struct kv_txn *base, struct slice key, size_t value_n, uint8_t **out_p)
 {
-    struct lmdb_txn *t = txn_of(base);
+    struct lmdb_txn *t = lmdb_txn_of(base);
     struct lmdb_kv *kv = lmdb_kv_of(base->kv);
     MDB_val k = val_of(key);
     MDB_val v = {.mv_size = value_n, .mv_data = NULL};
@@ -342,7 +148,7 @@ static enum err lmdb_reserve(struct kv_txn *base, struct slice key, size_t value
 
 static enum err lmdb_del(struct kv_txn *base, struct slice key)
 {
-    struct lmdb_txn *t = txn_of(base);
+    struct lmdb_txn *t = lmdb_txn_of(base);
     struct lmdb_kv *kv = lmdb_kv_of(base->kv);
     MDB_val k = val_of(key);
     check_key(key);
@@ -356,7 +162,7 @@ static enum err lmdb_del(struct kv_txn *base, struct slice key)
 
 static enum err lmdb_cursor_open(struct kv_txn *base, struct kv_cursor **out)
 {
-    struct lmdb_txn *t = txn_of(base);
+    struct lmdb_txn *t = lmdb_txn_of(base);
     struct lmdb_cursor *c = mem_zalloc(sizeof(*c));
     if (c == NULL) {
         return ERR_NOMEM;
@@ -377,7 +183,7 @@ static void lmdb_cursor_close(struct kv_cursor *base)
 {
     struct lmdb_cursor *c = cursor_of(base);
     mdb_cursor_close(c->cursor);
-    txn_of(base->txn)->cursors_open--;
+    lmdb_txn_of(base->txn)->cursors_open--;
     mem_free(c);
 }
 
@@ -387,7 +193,7 @@ static enum err cursor_move(struct lmdb_cursor *c, MDB_val *k, MDB_cursor_op op,
     MDB_val v;
     int rc = mdb_cursor_get(c->cursor, k, &v, op);
     if (rc != MDB_SUCCESS) {
-        return txn_error(txn_of(c->base.txn), "mdb_cursor_get", rc);
+        return txn_error(lmdb_txn_of(c->base.txn), "mdb_cursor_get", rc);
     }
     *out_key = slice_of(k);
     *out_value = slice_of(&v);
@@ -431,7 +237,7 @@ static enum err lmdb_cursor_prev(struct kv_cursor *base, struct slice *out_key, 
 static enum err lmdb_cursor_del(struct kv_cursor *base)
 {
     struct lmdb_cursor *c = cursor_of(base);
-    struct lmdb_txn *t = txn_of(base->txn);
+    struct lmdb_txn *t = lmdb_txn_of(base->txn);
     struct lmdb_kv *kv = lmdb_kv_of(base->txn->kv);
     MDB_val k;
     MDB_val v;
@@ -478,8 +284,8 @@ static void lmdb_stat(struct kv *base, struct kv_stat *out)
     ASSERT(mdb_env_stat(kv->env, &st) == MDB_SUCCESS);
     out->map_bytes = info.me_mapsize;
     out->file_bytes = (info.me_last_pgno + 1) * st.ms_psize;
-    if (begin_read(kv, &t) == OK) {
-        out->free_pages = count_free_pages(txn_of(t)->txn);
+    if (lmdb_begin(base, false, &t) == OK) {
+        out->free_pages = count_free_pages(lmdb_txn_of(t)->txn);
         lmdb_abort(t);
     }
     uint64_t free_bytes = out->free_pages * st.ms_psize;
@@ -489,6 +295,8 @@ static void lmdb_stat(struct kv *base, struct kv_stat *out)
 const struct kv_ops lmdb_ops = {
     .begin = lmdb_begin,
     .commit = lmdb_commit,
+    .commit_durable = lmdb_commit_durable,
+    .publish = lmdb_publish,
     .abort = lmdb_abort,
     .get = lmdb_get,
     .put = lmdb_put,

@@ -140,6 +140,12 @@ static void publish(struct mem_kv *kv, struct mem_txn *t)
     t->root = before;
 }
 
+/* Each commit is visible at once. */
+static void mem_publish(struct kv *base)
+{
+    (void)base;
+}
+
 static enum err mem_commit(struct kv_txn *base)
 {
     struct mem_txn *t = txn_of(base);
@@ -371,6 +377,8 @@ static void mem_close(struct kv *base)
 static const struct kv_ops mem_ops = {
     .begin = mem_begin,
     .commit = mem_commit,
+    .commit_durable = mem_commit,
+    .publish = mem_publish,
     .abort = mem_abort,
     .get = mem_get,
     .put = mem_put,

@@ -121,19 +121,27 @@ static bool is_free(struct lmdb_checkpointer *c, bool wait)
     return free;
 }
 
+static bool must_wait(const struct lmdb_kv *kv)
+{
+    return wal_bytes(kv->wal) >= BYTES_MAX_FACTOR * kv->checkpointer.bytes_max;
+}
+
+bool lmdb_checkpoint_due(struct lmdb_kv *kv)
+{
+    struct lmdb_checkpointer *c = &kv->checkpointer;
+    bool full = wal_bytes(kv->wal) >= c->bytes_max;
+    bool old = !c->inline_only && clock_mono_ms(clock_system()) - c->began_ms >= INTERVAL_MS;
+    return (full || old) && (must_wait(kv) || is_free(c, false));
+}
+
 void lmdb_checkpoint_tick(struct lmdb_kv *kv)
 {
     struct lmdb_checkpointer *c = &kv->checkpointer;
-    uint64_t bytes = wal_bytes(kv->wal);
-    uint64_t now = clock_mono_ms(clock_system());
-    if (bytes < c->bytes_max && (c->inline_only || now - c->began_ms < INTERVAL_MS)) {
-        return;
-    }
-    if (!is_free(c, bytes >= BYTES_MAX_FACTOR * c->bytes_max) || !capture(kv)) {
+    if (!lmdb_checkpoint_due(kv) || !is_free(c, must_wait(kv)) || !capture(kv)) {
         return;
     }
     wal_switch(kv->wal);
-    c->began_ms = now;
+    c->began_ms = clock_mono_ms(clock_system());
     if (c->inline_only) {
         make(kv);
     } else {
@@ -213,17 +221,6 @@ struct replaying {
     uint64_t records;
 };
 
-static int change_carry_out(const struct replaying *r, const struct wal_change *change)
-{
-    MDB_val k = {.mv_size = change->key.n, .mv_data = (void *)(uintptr_t)change->key.p};
-    MDB_val v = {.mv_size = change->value.n, .mv_data = (void *)(uintptr_t)change->value.p};
-    if (!change->del) {
-        return mdb_put(r->txn, r->kv->dbi, &k, &v, 0);
-    }
-    int rc = mdb_del(r->txn, r->kv->dbi, &k, NULL);
-    return rc == MDB_NOTFOUND ? MDB_SUCCESS : rc; /* nor was it there when it was recorded */
-}
-
 static enum err replay_commit(struct replaying *r)
 {
     if (r->txn == NULL) {
@@ -232,24 +229,17 @@ static enum err replay_commit(struct replaying *r)
     MDB_txn *txn = r->txn;
     r->txn = NULL;
     r->bytes = 0;
-    return lmdb_pages_commit(r->kv, txn, OK);
+    return lmdb_pages_commit(r->kv, txn);
 }
 
 static enum err record_carry_out(void *ctx, struct slice payload)
 {
     struct replaying *r = ctx;
-    struct wal_change change;
     int rc = r->txn == NULL ? mdb_txn_begin(r->kv->env, NULL, 0, &r->txn) : MDB_SUCCESS;
-    enum err e = OK;
+    enum err e = rc == MDB_SUCCESS ? lmdb_carry_out(r->kv, r->txn, payload) : lmdb_error("mdb_txn_begin", rc);
     r->records++;
     r->bytes += payload.n;
-    while (rc == MDB_SUCCESS && (e = wal_change_next(&payload, &change)) == OK) {
-        rc = change_carry_out(r, &change);
-    }
-    if (rc != MDB_SUCCESS) {
-        e = lmdb_error("replay", rc);
-    }
-    if (e != ERR_NOTFOUND) {
+    if (e != OK) {
         return e;
     }
     return r->bytes >= r->kv->checkpointer.bytes_max / REPLAY_PARTS ? replay_commit(r) : OK;

@@ -200,6 +200,7 @@ static struct lmdb_kv *kv_new(const struct kv_lmdb_config *cfg)
         kv->writer.base.ops = &lmdb_ops;
         kv->writer.base.kv = &kv->base;
         kv->writer.write = true;
+        buf_init(&kv->hidden.changes, WAL_RECORD_BYTES_MAX);
     }
     return kv;
 }
@@ -222,6 +223,8 @@ enum err kv_lmdb_open(const struct kv_lmdb_config *cfg, struct kv **out, struct 
         return e;
     }
     ASSERT(pthread_mutex_init(&kv->pool_mutex, NULL) == 0);
+    ASSERT(pthread_mutex_init(&kv->hidden.mutex, NULL) == 0);
+    ASSERT(pthread_cond_init(&kv->hidden.published, NULL) == 0);
     *out = &kv->base;
     return OK;
 }
@@ -254,7 +257,7 @@ enum err kv_lmdb_settle(const char *path, struct buf *why)
 void lmdb_close(struct kv *base)
 {
     struct lmdb_kv *kv = lmdb_kv_of(base);
-    ASSERT(kv->writer.txn == NULL);
+    ASSERT(kv->writer.txn == NULL && !kv->writer.busy);
     lmdb_checkpoint_stop(kv);
     for (struct lmdb_txn *t = kv->pool; t != NULL;) {
         struct lmdb_txn *next = t->next;
@@ -264,6 +267,9 @@ void lmdb_close(struct kv *base)
     }
     mdb_env_close(kv->env);
     ASSERT(pthread_mutex_destroy(&kv->pool_mutex) == 0);
+    ASSERT(pthread_mutex_destroy(&kv->hidden.mutex) == 0);
+    ASSERT(pthread_cond_destroy(&kv->hidden.published) == 0);
+    buf_fini(&kv->hidden.changes);
     close(kv->lock_fd); /* releases the flock */
     mem_free(kv);
 }

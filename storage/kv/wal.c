@@ -81,6 +81,7 @@ void wal_begin(struct wal *w)
     if (w->record.cap > RECORD_KEPT_BYTES) {
         buf_shrink(&w->record);
     }
+    w->changes_n = 0;
     w->later_n = 0;
     w->later = NULL;
 }
@@ -110,6 +111,7 @@ static enum err gather(struct wal *w, enum wal_change_kind kind, struct slice ke
     memcpy(p + WAL_CHANGE_BYTES, key.p, key.n);
     *out_value = p + WAL_CHANGE_BYTES + key.n;
     buf_commit(&w->record, n);
+    w->changes_n++;
     return OK;
 }
 
@@ -153,6 +155,19 @@ void wal_fetch(struct wal *w)
     }
     w->later_n = 0;
     w->later = NULL;
+}
+
+struct slice wal_payload(struct wal *w)
+{
+    wal_fetch(w);
+    struct slice record = buf_slice(&w->record);
+    ASSERT(record.n >= WAL_HEAD_BYTES);
+    return slice_make(record.p + WAL_HEAD_BYTES, record.n - WAL_HEAD_BYTES);
+}
+
+size_t wal_changes(const struct wal *w)
+{
+    return w->changes_n;
 }
 
 /* --- writing --- */

@@ -22,6 +22,7 @@ struct wal {
     uint64_t seq;               /* of the last record */
     uint64_t store;
     struct buf record;    /* the transaction in hand, its head included */
+    size_t changes_n;     /* in it */
     const uint8_t *later; /* where a value is written, ... */
     size_t later_to;      /* ... where it goes in the record, ... */
     size_t later_n;       /* ... and its size; 0: none */

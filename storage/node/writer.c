@@ -67,6 +67,9 @@ static bool inbox_empty(const struct node *n)
 /* Sleeps until something came, `ms` have passed or the node stops. True: it stops. */
 static bool inbox_wait(struct node *n, uint64_t ms)
 {
+    if (inbox_empty(n) && ms > 0) {
+        kv_publish(n->kv); /* readers wait for that, not for the next turn */
+    }
     pthread_mutex_lock(&n->inbox_lock);
     bool stop = n->inbox_stop;
     ms = stop && ms > STOP_TURN_MS ? STOP_TURN_MS : ms;
@@ -127,6 +130,7 @@ static void *writer_run(void *arg)
          * commit. */
         wait = turn_ended(n, volume_turn(n->volume, inbox_take(n), peers_take(n)), &looked_ms);
     }
+    kv_publish(n->kv);
     return NULL;
 }
 

@@ -17,7 +17,7 @@ from crash_rig import Rig
 REACH_S = 20
 # Which passage: places that are passed less often than once an entry. A checkpoint comes once a second.
 PASSAGES = {"start.before": 1, "start.after": 1, "stage.after": 25, "upkeep.after": 40, "commit.before": 200, "commit.after": 200,
-            "wal.after": 200, "checkpoint.before": 6, "checkpoint.after": 6, "handoff.before": 30, "handoff.after": 30}
+            "wal.after": 200, "publish.before": 60, "checkpoint.before": 6, "checkpoint.after": 6, "handoff.before": 30, "handoff.after": 30}
 PASSAGES_MAX = 250
 
 

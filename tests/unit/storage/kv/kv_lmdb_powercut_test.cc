@@ -52,7 +52,11 @@ enum err commit_some(struct kv *kv, std::mt19937_64 &rng, Rows *io_rows)
             (*io_rows)[key] = value;
         }
     }
-    return kv_commit(t);
+    enum err e = rng() % 2 == 0 ? kv_commit(t) : kv_commit_durable(t);
+    if (rng() % 4 == 0) {
+        kv_publish(kv);
+    }
+    return e;
 }
 
 Rows rows_of(struct kv *kv)
@@ -93,6 +97,7 @@ class PowerCut : public testing::Test
             marks.push_back({events.size(), rows});
         }
         disk::record = nullptr;
+        kv_publish(kv);
         kv_close(kv);
     }
     /* After `n` events the commits up to the result are acknowledged; -1: the store is not yet open. */
