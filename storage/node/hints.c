@@ -4,6 +4,9 @@
 #include "storage/node/courier.h"
 
 #define BEAT_MS 1000
+/* What follows a hint so closely is told together: each makes its watchers read, and readers make the writer publish
+ * each turn by itself (storage/kv/lmdb_txn.c). The first after a pause goes at once. */
+#define GAP_MS 5
 #define QUIET_MS (RPC_HINT_QUIET_S * 1000)
 
 METRIC_GAUGE(metric_led, "pillarbox_shards_led", "Shards that this node leads, the directory included");
@@ -76,11 +79,20 @@ static void beats_publish(struct node *n, uint64_t now_ms)
     n->beat_ms = now_ms;
 }
 
-void hints_publish(struct node *n, uint64_t now_ms)
+static void dirty_publish(struct node *n, uint64_t now_ms)
 {
+    if (list_empty(&n->dirty) || now_ms - n->hints_ms < GAP_MS) {
+        return;
+    }
     for (struct list *it = list_pop_front(&n->dirty); it != NULL; it = list_pop_front(&n->dirty)) {
         shard_publish(n, LIST_ENTRY(it, struct node_shard, dirty), now_ms);
     }
+    n->hints_ms = now_ms;
+}
+
+void hints_publish(struct node *n, uint64_t now_ms)
+{
+    dirty_publish(n, now_ms);
     if (now_ms - n->beat_ms >= BEAT_MS) {
         leadership_look(n);
         beats_publish(n, now_ms);
@@ -89,6 +101,10 @@ void hints_publish(struct node *n, uint64_t now_ms)
 
 uint64_t hints_wait_ms(const struct node *n, uint64_t now_ms)
 {
-    uint64_t since = now_ms - n->beat_ms;
-    return since >= BEAT_MS ? 0 : BEAT_MS - since;
+    uint64_t beat = now_ms - n->beat_ms;
+    uint64_t hint = now_ms - n->hints_ms;
+    if (!list_empty(&n->dirty)) {
+        return hint >= GAP_MS ? 0 : GAP_MS - hint;
+    }
+    return beat >= BEAT_MS ? 0 : BEAT_MS - beat;
 }

@@ -86,6 +86,7 @@ struct node {
     uint64_t hint_epoch;
     uint64_t beat_seq;
     uint64_t beat_ms;
+    uint64_t hints_ms; /* the last time that changes were told */
 
     uint32_t n_shards; /* account shards + the directory */
     struct node_shard *shards;
