@@ -1,10 +1,18 @@
-/* What the commands about nodes share. */
+/* What the commands about nodes and shards share. */
 #ifndef PROGRAM_CTL_NODES_H
 #define PROGRAM_CTL_NODES_H
 
 #include "program/ctl.h"
 
-/* "member", "waiting" (nobody has claimed the row yet) or "removed". */
+/* "member", "draining", "waiting" (nobody has claimed the row yet) or "removed". */
 const char *ctl_node_state(const Pb__NodeRow *row);
+/* A node id as an argument; says what is wrong. false: none. */
+bool ctl_node_id(const char *text, uint64_t *out);
+/* Changes a row of the node table; explains a refusal and gives the exit status. */
+int ctl_node_set(struct ctl *c, const char *what, Pb__OpNodeSet *op);
+/* A shard's group, asked of its leader; in the arena. */
+MUST_CHECK enum err ctl_shard(struct ctl *c, uint32_t shard, const Pb__ReadShardResult **out);
+/* How many shards the node has a replica of that counts: all but the directory's standby, which every node has. */
+MUST_CHECK enum err ctl_node_holds(struct ctl *c, uint64_t node, uint32_t *out_shards);
 
 #endif /* PROGRAM_CTL_NODES_H */

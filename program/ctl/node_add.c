@@ -28,6 +28,7 @@ static int run(struct ctl *c, int argc, char **argv)
     ProtobufCMessage *reply = NULL;
     op.rpc = text(ctl_option(&argc, argv, "--rpc"));
     op.events = text(ctl_option(&argc, argv, "--events"));
+    op.zone = text(ctl_option(&argc, argv, "--zone"));
     op.replace = ctl_flag(&argc, argv, "--replace");
     if (argc != 1 || argv[0][0] == '-') {
         return CTL_USAGE;
@@ -43,7 +44,7 @@ static int run(struct ctl *c, int argc, char **argv)
 
 CTL_CMD(node_add) = {
     .name = "node add",
-    .args = "PEER-ADDRESS [--rpc A] [--events A] [--replace]",
+    .args = "PEER-ADDRESS [--rpc A] [--events A] [--zone Z] [--replace]",
     .help = "let the node with this cluster.peer_address join; prints its id. --replace: its data directory was lost",
     .run = run,
 };

@@ -15,8 +15,8 @@ static int run(struct ctl *c, int argc, char **argv)
     }
     for (size_t i = 0; i < map->n_nodes; i++) {
         const Pb__NodeRow *r = map->nodes[i];
-        printf("%llu\t%s\tpeer=%s\trpc=%s\tevents=%s\n", (unsigned long long)r->node, ctl_node_state(r), r->peer,
-               r->rpc, r->events);
+        printf("%llu\t%s\tpeer=%s\trpc=%s\tevents=%s\tzone=%s\n", (unsigned long long)r->node, ctl_node_state(r),
+               r->peer, r->rpc, r->events, r->zone);
     }
     return 0;
 }

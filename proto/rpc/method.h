@@ -40,6 +40,7 @@
     X(RESOLVE, resolve, 128, ReadResolve, ReadResolveResult)                                                           \
     X(DIRECTORY_LIST, directory_list, 129, ReadDirectoryList, ReadDirectoryListResult)                                 \
     X(MAP, map, 130, ReadMap, ReadMapResult)                                                                           \
+    X(SHARD, shard, 131, ReadShard, ReadShardResult)                                                                   \
     X(ACCOUNT, account, 144, ReadAccount, ReadAccountResult)                                                           \
     X(MAILBOXES, mailboxes, 145, ReadMailboxes, ReadMailboxesResult)                                                   \
     X(SELECT, select, 160, ReadSelect, ReadSelectResult)                                                               \

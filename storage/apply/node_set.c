@@ -1,6 +1,7 @@
 /* OpNodeSet: a row of the node table is made, replaced, changed or removed; row 1, the founder's, makes itself.
  * ERR_INVAL, ERR_LIMIT (address too long, too many nodes), ERR_NOTFOUND (no live row to change, remove or replace),
- * ERR_EXISTS (another live row has the peer address), ERR_PERM (the last live row is not removed). */
+ * ERR_EXISTS (another live row has the peer address), ERR_PERM (the last live row is not removed, nor drained:
+ * nobody could take over what it holds). */
 #include "storage/apply/op.h"
 #include "storage/directory/nodes.h"
 
@@ -19,7 +20,10 @@ static enum err check_addresses(const Pb__OpNodeSet *req)
     if (e == OK) {
         e = dir_node_address_check(req->rpc);
     }
-    return e == OK ? dir_node_address_check(req->events) : e;
+    if (e == OK) {
+        e = dir_node_address_check(req->events);
+    }
+    return e == OK ? dir_node_address_check(req->zone) : e; /* printable without spaces, too */
 }
 
 /* A new row, live. */
@@ -40,6 +44,7 @@ static enum err make(struct op_context *ox, const Pb__OpNodeSet *req, uint64_t i
     p->row->peer = req->peer;
     p->row->rpc = req->rpc;
     p->row->events = req->events;
+    p->row->zone = req->zone;
     p->changed = true;
     return OK;
 }
@@ -72,6 +77,19 @@ static enum err plan_founder(struct op_context *ox, const Pb__OpNodeSet *req, st
     return e;
 }
 
+static enum err drain_set(const Pb__OpNodeSet *req, struct plan *p)
+{
+    bool was = p->row->draining;
+    if (req->drain == PB__NODE_DRAIN__DRAIN_ON && !was && !dir_nodes_has_other(&p->table, p->row)) {
+        return ERR_PERM;
+    }
+    if (req->drain != PB__NODE_DRAIN__DRAIN_KEEP) {
+        p->row->draining = req->drain == PB__NODE_DRAIN__DRAIN_ON;
+    }
+    p->changed |= p->row->draining != was;
+    return OK;
+}
+
 static enum err plan_change(const Pb__OpNodeSet *req, struct plan *p)
 {
     const Pb__NodeRow *other = dir_nodes_find_peer(&p->table, req->peer);
@@ -83,7 +101,7 @@ static enum err plan_change(const Pb__OpNodeSet *req, struct plan *p)
     }
     if (req->remove) {
         p->changed = true;
-        return dir_nodes_live(&p->table) == 1 ? ERR_PERM : OK;
+        return p->row->claim.len > 0 && !dir_nodes_has_other(&p->table, p->row) ? ERR_PERM : OK;
     }
     if (other != NULL && other != p->row) {
         return ERR_EXISTS;
@@ -91,7 +109,8 @@ static enum err plan_change(const Pb__OpNodeSet *req, struct plan *p)
     p->changed |= dir_node_address_set(&p->row->peer, req->peer);
     p->changed |= dir_node_address_set(&p->row->rpc, req->rpc);
     p->changed |= dir_node_address_set(&p->row->events, req->events);
-    return OK;
+    p->changed |= dir_node_address_set(&p->row->zone, req->zone);
+    return drain_set(req, p);
 }
 
 static enum err plan(struct op_context *ox, const Pb__OpNodeSet *req, struct plan *p)
@@ -128,6 +147,8 @@ static enum err remove_row(struct op_context *ox, Pb__NodeRow *row)
     row->rpc = none;
     row->events = none;
     row->claim = pb_bytes(slice_make(NULL, 0));
+    row->zone = none;
+    row->draining = false;
     return dir_node_put(&ox->store, row);
 }
 

@@ -102,6 +102,17 @@ size_t dir_nodes_live(const struct dir_nodes *t)
     return live;
 }
 
+bool dir_nodes_has_other(const struct dir_nodes *t, const Pb__NodeRow *row)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        const Pb__NodeRow *r = t->rows[i];
+        if (r != row && !r->removed && r->claim.len > 0 && !r->draining) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct node_id dir_nodes_next_id(const struct dir_nodes *t)
 {
     uint64_t last = t->n > 0 ? t->rows[t->n - 1]->node : 1;

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define DIR_NODES_LIVE_MAX 64
+#define DIR_NODES_LIVE_MAX 16  /* each has a replica of the directory, whose group has so many servers */
 #define DIR_NODES_ROWS_MAX 256 /* removed ones included */
 #define DIR_NODE_ADDRESS_BYTES_MAX 255
 #define DIR_NODE_TOKEN_BYTES 16
@@ -36,6 +36,8 @@ Pb__NodeRow *dir_nodes_find(const struct dir_nodes *t, struct node_id id);
 /* The live row of a peer address; NULL. */
 Pb__NodeRow *dir_nodes_find_peer(const struct dir_nodes *t, const char *peer);
 size_t dir_nodes_live(const struct dir_nodes *t);
+/* Another node than this one is there to hold what it holds: claimed, not draining. */
+bool dir_nodes_has_other(const struct dir_nodes *t, const Pb__NodeRow *row);
 struct node_id dir_nodes_next_id(const struct dir_nodes *t);
 /* The removed row that goes to make room for another row; NULL when there is room. */
 Pb__NodeRow *dir_nodes_surplus(const struct dir_nodes *t);

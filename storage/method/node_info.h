@@ -19,6 +19,21 @@ struct node_shard_info {
     bool here;         /* a replica is on this node: prefix is valid */
 };
 
+#define NODE_GROUP_SERVERS_MAX 16
+
+/* The group of a shard that this node leads, as it was within the last second. */
+struct node_group_info {
+    uint64_t term, log_first, log_last;
+    struct node_id leader;
+    bool settled; /* as the node table wants it, all caught up */
+    size_t n;
+    struct {
+        struct node_id node;
+        bool voter;
+        uint64_t behind; /* entries that its log lacks */
+    } servers[NODE_GROUP_SERVERS_MAX];
+};
+
 struct node_facts {
     struct node_id id;
     struct u128 cluster_id;
@@ -33,6 +48,8 @@ struct node_info {
     void (*shard)(void *ctx, struct shard_id shard, struct node_shard_info *out);
     /* Which node leads a shard, 0 = unknown. */
     struct node_id (*leader)(void *ctx, struct shard_id shard);
+    /* false: it does not lead the shard, or has not looked at it yet. */
+    bool (*group)(void *ctx, struct shard_id shard, struct node_group_info *out);
 };
 
 #ifdef __cplusplus

@@ -1,4 +1,5 @@
 #include "storage/node/courier.h"
+#include "storage/node/leaders.h"
 
 #include <time.h>
 
@@ -186,6 +187,7 @@ static void *courier_run(void *arg)
         if (tick && !stop) {
             upkeep_tick(c->node);
             others_follow_table(c->node->others);
+            leaders_tick(c->node->leaders);
             housekeep(c);
             tick_ms = clock_mono_ms(c->node->clock) + TICK_MS;
         }

@@ -1,3 +1,4 @@
+#include "storage/node/leaders.h"
 #include "storage/node/linear.h"
 
 #include "proto/base/mem.h"
@@ -23,7 +24,7 @@ static void refuse(struct rpc_request *r, enum err e, uint64_t hint)
 
 void linear_refuse(struct node *n, struct rpc_request *r)
 {
-    struct node_id leader = volume_leader(n->volume, r->head.shard);
+    struct node_id leader = leaders_get(n->leaders, r->head.shard, NULL);
     if (others_forward(n->others, r)) {
         return;
     }

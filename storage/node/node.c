@@ -1,3 +1,4 @@
+#include "storage/node/leaders.h"
 #include "storage/node/node.h"
 
 #include <stdio.h>
@@ -139,7 +140,7 @@ static void shard_info(void *ctx, struct shard_id shard, struct node_shard_info 
     memset(out, 0, sizeof(*out));
     uint64_t term;
     out->leads = volume_leads(n->volume, shard, &term);
-    out->term = volume_term(n->volume, shard);
+    (void)leaders_get(n->leaders, shard, &out->term);
     out->applied = volume_applied(n->volume, shard);
     out->here = volume_state_prefix(n->volume, shard, out->prefix) == OK;
 }
@@ -147,7 +148,29 @@ static void shard_info(void *ctx, struct shard_id shard, struct node_shard_info 
 static struct node_id shard_leader(void *ctx, struct shard_id shard)
 {
     const struct node *n = ctx;
-    return volume_leader(n->volume, shard);
+    return leaders_get(n->leaders, shard, NULL);
+}
+
+_Static_assert(RAFT_SERVERS_MAX <= NODE_GROUP_SERVERS_MAX, "a group fits into what is told of it");
+
+static bool shard_group(void *ctx, struct shard_id shard, struct node_group_info *out)
+{
+    struct volume_status st;
+    memset(out, 0, sizeof(*out));
+    if (!placement_seen(ctx, shard, &st, &out->settled)) {
+        return false;
+    }
+    out->term = st.term;
+    out->log_first = st.log_first;
+    out->log_last = st.log_last;
+    out->leader = st.leader;
+    out->n = st.n_servers;
+    for (size_t i = 0; i < st.n_servers; i++) {
+        out->servers[i].node = st.servers[i].node;
+        out->servers[i].voter = st.servers[i].role == RAFT_ROLE_VOTER;
+        out->servers[i].behind = st.log_last > st.match[i] ? st.log_last - st.match[i] : 0;
+    }
+    return true;
 }
 
 /* --- start and stop --- */
@@ -201,6 +224,9 @@ static enum err parts_start(struct node *n, const struct node_config *cfg, struc
         e = linear_open(n);
     }
     if (e == OK) {
+        e = leaders_new(n, &n->leaders);
+    }
+    if (e == OK) {
         e = others_open(n, cfg, &n->others);
     }
     if (e == OK) {
@@ -244,6 +270,7 @@ static void parts_stop(struct node *n)
     peers_stop(n->peers);
     linear_close(n);
     others_close(n->others);
+    leaders_free(n->leaders);
     if (n->rpc != NULL) {
         rpc_server_close(n->rpc);
     }
@@ -254,7 +281,9 @@ static void parts_stop(struct node *n)
         volume_close(n->volume);
     }
     peers_close(n->peers);
-    mem_free(n->placement);
+    if (n->placement != NULL) {
+        placement_free(n->placement);
+    }
     for (uint32_t i = 0; n->shards != NULL && i < n->n_shards; i++) {
         if (n->shards[i].fsm != NULL) {
             storage_fsm_free(n->shards[i].fsm);
@@ -302,7 +331,8 @@ enum err node_start(const struct node_config *cfg, struct node **out, struct buf
     n->rng = rng_system();
     n->started_ms = clock_mono_ms(n->clock);
     n->reserve_bytes = cfg->reserve_bytes;
-    n->info = (struct node_info){.ctx = n, .facts = facts, .shard = shard_info, .leader = shard_leader};
+    n->info =
+        (struct node_info){.ctx = n, .facts = facts, .shard = shard_info, .leader = shard_leader, .group = shard_group};
     n->hint_epoch = rng_u64(n->rng);
     queue_init(&n->inbox);
     queue_init(&n->received);
@@ -336,7 +366,7 @@ bool node_ready(const struct node *n)
 {
     for (uint32_t i = 0; i < n->n_shards; i++) {
         uint64_t term;
-        uint64_t leader = volume_leader(n->volume, n->shards[i].id).v;
+        uint64_t leader = leaders_get(n->leaders, n->shards[i].id, NULL).v;
         bool follows = leader != 0 && leader != n->identity.node.v;
         if (!follows && !volume_leads(n->volume, n->shards[i].id, &term)) {
             return false;

@@ -26,6 +26,7 @@ struct reader_pool;
 struct courier;
 struct node_table;
 struct peers;
+struct leaders;
 struct others;
 struct placement;
 
@@ -64,6 +65,7 @@ struct node {
     struct node_table *table;
     struct peers *peers; /* NULL: the node is alone */
     struct others *others;
+    struct leaders *leaders;
     char peer_address[256];
     char rpc_address[256];
     char events_address[256];
@@ -145,11 +147,14 @@ void readers_submit(struct reader_pool *p, struct rpc_request *r);
 
 /* --- placement_run.c, on the volume's thread between turns --- */
 MUST_CHECK enum err placement_new(struct node *n, struct placement **out);
+void placement_free(struct placement *p);
 /* Does one step of each group that this node leads, twice a second. Milliseconds until it wants to be called again. */
 uint64_t placement_run(struct node *n, uint64_t now_ms);
 /* On the way out: others lead at once, and nobody waits for an election. */
 void placement_hand_over(struct node *n);
 bool placement_handed_over(struct node *n);
+/* Any thread: what the last run found of a shard. false: it is not led here. */
+bool placement_seen(struct node *n, struct shard_id shard, struct volume_status *out, bool *out_settled);
 
 /* --- upkeep.c --- */
 /* The volume's thread runs, the courier not yet, and no peer reaches this node: notes in node.id that the replicas are

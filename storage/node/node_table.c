@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "proto/base/hash.h"
 #include "proto/base/log.h"
 #include "proto/base/mem.h"
 #include "storage/node/node_internal.h"
@@ -52,6 +53,8 @@ static enum err rows_take(const struct dir_nodes *from, struct node_table_row *o
         to->id.v = r->node;
         to->removed = r->removed;
         to->claimed = r->claim.len > 0;
+        to->draining = r->draining;
+        to->zone = hash_stable(r->zone, strlen(r->zone));
         if (!copy(to->peer, r->peer) || !copy(to->rpc, r->rpc) || !copy(to->events, r->events)) {
             return ERR_CORRUPT;
         }

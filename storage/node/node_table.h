@@ -17,6 +17,8 @@ struct node_table_row {
     struct node_id id;
     bool removed;
     bool claimed; /* a data directory has it; always so for node 1 */
+    bool draining;
+    uint64_t zone; /* equal for equal names */
     char peer[DIR_NODE_ADDRESS_BYTES_MAX + 1];
     char rpc[DIR_NODE_ADDRESS_BYTES_MAX + 1];
     char events[DIR_NODE_ADDRESS_BYTES_MAX + 1];

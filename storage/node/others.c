@@ -4,6 +4,7 @@
 
 #include "proto/base/log.h"
 #include "proto/base/mem.h"
+#include "storage/node/leaders.h"
 #include "storage/node/node_table.h"
 
 #define RETIRED_MAX 64
@@ -118,17 +119,22 @@ void others_follow_table(struct others *o)
 
 /* --- calls --- */
 
-enum err others_send(struct others *o, struct shard_id shard, struct rpc_call *call)
+enum err others_send_to(struct others *o, struct node_id to, struct rpc_call *call)
 {
-    struct node_id leader = volume_leader(o->node->volume, shard);
-    if (leader.v == 0 || leader.v == o->node->identity.node.v) {
-        return ERR_NOT_LEADER;
-    }
     pthread_rwlock_rdlock(&o->lock);
-    struct other *x = other_find(o, leader);
+    struct other *x = other_find(o, to);
     struct rpc_client *client = x == NULL ? NULL : x->client; /* open until others_close */
     pthread_rwlock_unlock(&o->lock);
     return client == NULL ? ERR_UNAVAILABLE : rpc_client_send(client, call);
+}
+
+enum err others_send(struct others *o, struct shard_id shard, struct rpc_call *call)
+{
+    struct node_id leader = leaders_get(o->node->leaders, shard, NULL);
+    if (leader.v == 0 || leader.v == o->node->identity.node.v) {
+        return ERR_NOT_LEADER;
+    }
+    return others_send_to(o, leader, call);
 }
 
 struct forwarded {

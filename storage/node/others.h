@@ -22,6 +22,9 @@ void others_follow_table(struct others *o);
  * rpc_client_send. */
 MUST_CHECK enum err others_send(struct others *o, struct shard_id shard, struct rpc_call *call);
 
+/* The same to a certain node. ERR_UNAVAILABLE: the table does not name it. */
+MUST_CHECK enum err others_send_to(struct others *o, struct node_id to, struct rpc_call *call);
+
 /* Passes a request on that this node answered ERR_NOT_LEADER, if it asks for that: true, and the leader's answer will
  * be its reply. */
 bool others_forward(struct others *o, struct rpc_request *r);

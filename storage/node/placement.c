@@ -1,5 +1,19 @@
 #include "storage/node/placement.h"
 
+#include "proto/base/bytes.h"
+#include "proto/base/hash.h"
+
+#define DIRECTORY 0
+
+/* What a decision is made from. */
+struct view {
+    const struct volume_status *st;
+    const struct placement_table *t;
+    struct node_id self;
+    struct shard_id shard;
+    struct placement_wanted wanted;
+};
+
 static const struct placement_node *node_find(const struct placement_table *t, struct node_id id)
 {
     for (size_t i = 0; i < t->n; i++) {
@@ -10,6 +24,78 @@ static const struct placement_node *node_find(const struct placement_table *t, s
     return NULL;
 }
 
+static bool is_up(const struct placement_table *t, struct node_id id)
+{
+    const struct placement_node *n = node_find(t, id);
+    return n != NULL && n->up;
+}
+
+/* --- where a shard belongs --- */
+
+/* Rendezvous hashing: each node's draw for the shard, whoever else there is. */
+static uint64_t draw(struct shard_id shard, struct node_id id)
+{
+    uint8_t key[12];
+    put_le32(key, shard.v);
+    put_le64(key + 4, id.v);
+    return hash_stable(key, sizeof(key));
+}
+
+static bool is_wanted(const struct placement_wanted *w, struct node_id id)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        if (w->nodes[i].v == id.v) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t in_zone(const struct placement_table *t, const struct placement_wanted *w, uint64_t zone)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        n += node_find(t, w->nodes[i])->zone == zone;
+    }
+    return n;
+}
+
+/* The next one: of the zone with the fewest so far the highest draw. NULL: there is none left. */
+static const struct placement_node *draw_next(const struct placement_table *t, struct shard_id shard,
+                                              const struct placement_wanted *w)
+{
+    const struct placement_node *best = NULL;
+    size_t best_zone = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        const struct placement_node *n = &t->nodes[i];
+        if (n->draining || is_wanted(w, n->id)) {
+            continue;
+        }
+        size_t zone = in_zone(t, w, n->zone);
+        if (best == NULL || zone < best_zone || (zone == best_zone && draw(shard, n->id) > draw(shard, best->id))) {
+            best = n;
+            best_zone = zone;
+        }
+    }
+    return best;
+}
+
+void placement_wanted(const struct placement_table *t, struct shard_id shard, struct placement_wanted *out)
+{
+    memset(out, 0, sizeof(*out));
+    while (out->n < PLACEMENT_VOTERS_MAX) {
+        const struct placement_node *n = draw_next(t, shard, out);
+        if (n == NULL) {
+            break;
+        }
+        out->nodes[out->n++] = n->id;
+    }
+    /* An even number of voters survives no more failures than one less: two nodes are one voter and its standby. */
+    out->voters = out->n % 2 == 0 && out->n > 0 ? out->n - 1 : out->n;
+}
+
+/* --- the group as it is --- */
+
 static size_t server_find(const struct volume_status *st, struct node_id id)
 {
     size_t i = 0;
@@ -17,6 +103,16 @@ static size_t server_find(const struct volume_status *st, struct node_id id)
         i++;
     }
     return i;
+}
+
+static bool is_voter(const struct view *v, size_t server)
+{
+    return v->st->servers[server].role == RAFT_ROLE_VOTER;
+}
+
+static bool belongs(const struct view *v, size_t server)
+{
+    return is_wanted(&v->wanted, v->st->servers[server].node);
 }
 
 static size_t voters_count(const struct volume_status *st)
@@ -28,100 +124,18 @@ static size_t voters_count(const struct volume_status *st)
     return n;
 }
 
-/* An even number of voters survives no more failures than one less: two nodes are one voter and its standby. */
-static size_t voters_wanted(size_t n_nodes)
+static size_t wanted_voters_count(const struct view *v)
 {
-    size_t n = n_nodes < PLACEMENT_VOTERS_MAX ? n_nodes : PLACEMENT_VOTERS_MAX;
-    return n % 2 == 0 && n > 0 ? n - 1 : n;
-}
-
-static void change_begin(const struct volume_status *st, struct placement_step *out)
-{
-    out->act = PLACEMENT_CHANGE;
-    out->n_servers = st->n_servers;
-    memcpy(out->servers, st->servers, st->n_servers * sizeof(st->servers[0]));
+    size_t n = 0;
+    for (size_t i = 0; i < v->st->n_servers; i++) {
+        n += is_voter(v, i) && belongs(v, i);
+    }
+    return n;
 }
 
 static bool caught_up(const struct volume_status *st, size_t server)
 {
     return st->match[server] + PLACEMENT_BEHIND_MAX >= st->log_last;
-}
-
-/* A server whose node is gone leaves; a leader hands over first. */
-static bool decide_leave(const struct volume_status *st, struct node_id self, const struct placement_table *t,
-                         struct placement_step *out)
-{
-    for (size_t i = 0; i < st->n_servers; i++) {
-        struct node_id id = st->servers[i].node;
-        if (node_find(t, id) != NULL || id.v > t->highest.v) {
-            continue;
-        }
-        if (id.v == self.v) {
-            out->act = PLACEMENT_TRANSFER;
-            out->to.v = 0;
-            return voters_count(st) > 1;
-        }
-        change_begin(st, out);
-        out->servers[i] = out->servers[--out->n_servers];
-        return true;
-    }
-    return false;
-}
-
-static bool decide_promote(const struct volume_status *st, const struct placement_table *t, struct placement_step *out)
-{
-    for (size_t i = 0; i < st->n_servers; i++) {
-        const struct placement_node *n = node_find(t, st->servers[i].node);
-        if (st->servers[i].role != RAFT_ROLE_VOTER && n != NULL && n->up && caught_up(st, i)) {
-            change_begin(st, out);
-            out->servers[i].role = RAFT_ROLE_VOTER;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool decide_add(const struct volume_status *st, const struct placement_table *t, struct placement_step *out)
-{
-    for (size_t i = 0; i < t->n; i++) {
-        if (t->nodes[i].up && server_find(st, t->nodes[i].id) == st->n_servers) {
-            change_begin(st, out);
-            out->servers[out->n_servers++] = (struct raft_server_info){t->nodes[i].id, RAFT_ROLE_STANDBY};
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The voters in turn, by shard: leaders are spread, and everybody agrees on who it should be. */
-static size_t preferred(const struct volume_status *st, struct shard_id shard)
-{
-    size_t order[RAFT_SERVERS_MAX];
-    size_t n = 0;
-    for (size_t i = 0; i < st->n_servers; i++) {
-        size_t at = n;
-        if (st->servers[i].role != RAFT_ROLE_VOTER) {
-            continue;
-        }
-        for (; at > 0 && st->servers[order[at - 1]].node.v > st->servers[i].node.v; at--) {
-            order[at] = order[at - 1];
-        }
-        order[at] = i;
-        n++;
-    }
-    return order[shard.v % n];
-}
-
-static void decide_leader(const struct volume_status *st, struct node_id self, struct shard_id shard,
-                          const struct placement_table *t, struct placement_step *out)
-{
-    size_t i = preferred(st, shard);
-    struct node_id to = st->servers[i].node;
-    const struct placement_node *n = node_find(t, to);
-    if (to.v != self.v && n != NULL && n->up && n->steady && caught_up(st, i)) {
-        out->act = PLACEMENT_TRANSFER;
-        out->to = to;
-    }
 }
 
 static bool all_caught_up(const struct volume_status *st)
@@ -134,29 +148,184 @@ static bool all_caught_up(const struct volume_status *st)
     return true;
 }
 
+/* --- steps --- */
+
+static void change_begin(const struct view *v, struct placement_step *out)
+{
+    out->act = PLACEMENT_CHANGE;
+    out->n_servers = v->st->n_servers;
+    memcpy(out->servers, v->st->servers, v->st->n_servers * sizeof(v->st->servers[0]));
+}
+
+static void change_role(const struct view *v, size_t server, enum raft_server_role role, struct placement_step *out)
+{
+    change_begin(v, out);
+    out->servers[server].role = role;
+}
+
+static void change_remove(const struct view *v, size_t server, struct placement_step *out)
+{
+    change_begin(v, out);
+    out->servers[server] = out->servers[--out->n_servers];
+}
+
+static void hand_over(struct node_id to, struct placement_step *out)
+{
+    out->act = PLACEMENT_TRANSFER;
+    out->to = to;
+}
+
+/* The wanted voters in turn, by shard: leaders are spread, and everybody agrees on who it should be. n_servers: nobody.
+ */
+static size_t preferred(const struct view *v)
+{
+    const struct volume_status *st = v->st;
+    size_t order[RAFT_SERVERS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < st->n_servers; i++) {
+        size_t at = n;
+        if (!is_voter(v, i) || !belongs(v, i)) {
+            continue;
+        }
+        for (; at > 0 && st->servers[order[at - 1]].node.v > st->servers[i].node.v; at--) {
+            order[at] = order[at - 1];
+        }
+        order[at] = i;
+        n++;
+    }
+    return n == 0 ? st->n_servers : order[v->shard.v % n];
+}
+
+/* A server whose node was removed leaves; a leader hands over first. */
+static bool decide_gone(const struct view *v, struct placement_step *out)
+{
+    for (size_t i = 0; i < v->st->n_servers; i++) {
+        struct node_id id = v->st->servers[i].node;
+        if (node_find(v->t, id) != NULL || id.v > v->t->highest.v) {
+            continue;
+        }
+        if (id.v != v->self.v) {
+            change_remove(v, i, out);
+            return true;
+        }
+        if (voters_count(v->st) > 1) {
+            hand_over((struct node_id){0}, out);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool decide_promote(const struct view *v, struct placement_step *out)
+{
+    if (wanted_voters_count(v) >= v->wanted.voters) {
+        return false;
+    }
+    for (size_t i = 0; i < v->st->n_servers; i++) {
+        if (!is_voter(v, i) && belongs(v, i) && is_up(v->t, v->st->servers[i].node) && caught_up(v->st, i)) {
+            change_role(v, i, RAFT_ROLE_VOTER, out);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The directory is on every node, which needs the table to find the others. */
+static bool decide_add(const struct view *v, struct placement_step *out)
+{
+    for (size_t i = 0; i < v->t->n && v->st->n_servers < RAFT_SERVERS_MAX; i++) {
+        const struct placement_node *n = &v->t->nodes[i];
+        bool wants = is_wanted(&v->wanted, n->id) || (v->shard.v == DIRECTORY && !n->draining);
+        if (wants && n->up && server_find(v->st, n->id) == v->st->n_servers) {
+            change_begin(v, out);
+            out->servers[out->n_servers++] = (struct raft_server_info){n->id, RAFT_ROLE_STANDBY};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A voter too many, of those that do not belong here first, once those that do are all voters. The leader is never it:
+ * it hands over. Standbys that do not belong are only in the way. */
+static bool decide_leave(const struct view *v, struct placement_step *out)
+{
+    bool complete = wanted_voters_count(v) >= v->wanted.voters;
+    for (size_t i = 0; i < v->st->n_servers; i++) {
+        struct node_id id = v->st->servers[i].node;
+        bool keep = belongs(v, i) || node_find(v->t, id) == NULL || (v->shard.v == DIRECTORY && !is_voter(v, i));
+        if (keep || (is_voter(v, i) && !complete)) {
+            continue;
+        }
+        size_t heir = preferred(v);
+        if (id.v != v->self.v) {
+            if (v->shard.v == DIRECTORY) {
+                change_role(v, i, RAFT_ROLE_STANDBY, out);
+            } else {
+                change_remove(v, i, out);
+            }
+            return true;
+        }
+        if (heir < v->st->n_servers && caught_up(v->st, heir) && is_up(v->t, v->st->servers[heir].node)) {
+            hand_over(v->st->servers[heir].node, out);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool decide_demote(const struct view *v, struct placement_step *out)
+{
+    size_t last = v->st->n_servers;
+    if (wanted_voters_count(v) <= v->wanted.voters) {
+        return false;
+    }
+    for (size_t i = 0; i < v->st->n_servers; i++) {
+        uint64_t id = v->st->servers[i].node.v;
+        if (is_voter(v, i) && belongs(v, i) && id != v->self.v &&
+            (last == v->st->n_servers || id > v->st->servers[last].node.v)) {
+            last = i;
+        }
+    }
+    if (last == v->st->n_servers) {
+        return false;
+    }
+    change_role(v, last, RAFT_ROLE_STANDBY, out);
+    return true;
+}
+
+static void decide_leader(const struct view *v, struct placement_step *out)
+{
+    size_t i = preferred(v);
+    if (i == v->st->n_servers) {
+        return;
+    }
+    struct node_id to = v->st->servers[i].node;
+    const struct placement_node *n = node_find(v->t, to);
+    if (to.v != v->self.v && n != NULL && n->up && n->steady && caught_up(v->st, i)) {
+        hand_over(to, out);
+    }
+}
+
 void placement_decide(const struct volume_status *st, struct node_id self, struct shard_id shard,
                       const struct placement_table *t, struct placement_step *out)
 {
+    struct view v = {.st = st, .t = t, .self = self, .shard = shard};
     memset(out, 0, sizeof(*out));
-    size_t voters = voters_count(st);
-    out->voters = voters;
-    if (!st->serves || st->changing || voters == 0) {
+    out->voters = voters_count(st);
+    if (!st->serves || st->changing || out->voters == 0) {
         return;
     }
     if (t->n == 0) { /* a node that never had company */
         out->settled = st->n_servers == 1;
         return;
     }
-    if (decide_leave(st, self, t, out)) {
+    placement_wanted(t, shard, &v.wanted);
+    if (decide_gone(&v, out) || v.wanted.n == 0) {
         return;
     }
-    *out = (struct placement_step){.voters = voters};
-    if (voters < voters_wanted(t->n) && decide_promote(st, t, out)) {
+    if (decide_promote(&v, out) || decide_add(&v, out) || decide_leave(&v, out) || decide_demote(&v, out)) {
         return;
     }
-    if (st->n_servers < PLACEMENT_VOTERS_MAX && decide_add(st, t, out)) {
-        return;
-    }
-    out->settled = voters == voters_wanted(t->n) && all_caught_up(st);
-    decide_leader(st, self, shard, t, out);
+    out->settled = wanted_voters_count(&v) == v.wanted.voters && out->voters == v.wanted.voters && all_caught_up(st);
+    decide_leader(&v, out);
 }

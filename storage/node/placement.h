@@ -15,8 +15,10 @@ extern "C" {
 
 struct placement_node {
     struct node_id id;
-    bool up;     /* a link to it is up, since long enough to be relied on; true for the node itself */
-    bool steady; /* up for so long that leadership may go there without need */
+    bool up;       /* a link to it is up, since long enough to be relied on; true for the node itself */
+    bool steady;   /* up for so long that leadership may go there without need */
+    bool draining; /* the operator wants it to hold nothing */
+    uint64_t zone; /* of equal ones a group takes as few as it can */
 };
 
 enum placement_act { PLACEMENT_NOTHING, PLACEMENT_CHANGE, PLACEMENT_TRANSFER };
@@ -36,6 +38,16 @@ struct placement_table {
     size_t n;                           /* 0: nothing is known, nothing is done */
     struct node_id highest;             /* what is above it and not there is news, not gone */
 };
+
+/* Which nodes the shard belongs on, a function of the table alone: all of them up to PLACEMENT_VOTERS_MAX; of more,
+ * those that the shard's number draws, one a zone as far as there are zones. A node that comes or goes changes only
+ * what it draws itself. */
+struct placement_wanted {
+    struct node_id nodes[PLACEMENT_VOTERS_MAX];
+    size_t n;
+    size_t voters; /* odd, or none */
+};
+void placement_wanted(const struct placement_table *t, struct shard_id shard, struct placement_wanted *out);
 
 /* `st` is what the group's leader says of itself. */
 void placement_decide(const struct volume_status *st, struct node_id self, struct shard_id shard,

@@ -1,4 +1,6 @@
 /* The volume's thread looks twice a second at the shards that it leads, and does what placement_decide says. */
+#include "proto/base/assert.h"
+#include "proto/base/hash.h"
 #include "proto/base/log.h"
 #include "proto/base/mem.h"
 #include "proto/base/metrics.h"
@@ -12,9 +14,18 @@
 #define TRANSFER_MS 10000
 #define TRANSFERS_MAX 8 /* a run */
 
+_Static_assert(DIR_NODES_LIVE_MAX <= RAFT_SERVERS_MAX, "each node is in the directory's group");
+
 METRIC_GAUGE(metric_settled, "pillarbox_shards_settled",
              "Shards led by this node whose group is as it should be, all replicas caught up");
 METRIC_GAUGE(metric_voters, "pillarbox_shards_voters", "Voters of the shards led by this node");
+
+/* What the last look at a shard that is led here found, for readers. */
+struct placement_seen {
+    bool led;
+    bool settled;
+    struct volume_status st;
+};
 
 struct placement {
     uint64_t next_ms;
@@ -24,14 +35,58 @@ struct placement {
     uint64_t up_since_ms[DIR_NODES_ROWS_MAX]; /* of nodes[i]; UINT64_MAX: not up */
     unsigned transfers;                       /* begun in this run */
     unsigned changes;
-    uint64_t shards[]; /* when leadership was last handed over, by shard */
+    pthread_mutex_t mutex;       /* seen */
+    struct placement_seen *seen; /* by shard */
+    uint64_t shards[];           /* when leadership was last handed over, by shard */
 };
 
 enum err placement_new(struct node *n, struct placement **out)
 {
     struct placement *p = mem_zalloc(sizeof(*p) + n->n_shards * sizeof(p->shards[0]));
+    struct placement_seen *seen = mem_zalloc(n->n_shards * sizeof(*seen));
+    if (p == NULL || seen == NULL) {
+        mem_free(p);
+        mem_free(seen);
+        return ERR_NOMEM;
+    }
+    p->seen = seen;
+    ASSERT(pthread_mutex_init(&p->mutex, NULL) == 0);
     *out = p;
-    return p == NULL ? ERR_NOMEM : OK;
+    return OK;
+}
+
+void placement_free(struct placement *p)
+{
+    ASSERT(pthread_mutex_destroy(&p->mutex) == 0);
+    mem_free(p->seen);
+    mem_free(p);
+}
+
+/* st NULL: the shard is not led here. */
+static void seen_set(struct placement *p, size_t shard, const struct volume_status *st, bool settled)
+{
+    ASSERT(pthread_mutex_lock(&p->mutex) == 0);
+    struct placement_seen *s = &p->seen[shard];
+    s->led = st != NULL;
+    s->settled = settled;
+    if (st != NULL) {
+        s->st = *st;
+    }
+    ASSERT(pthread_mutex_unlock(&p->mutex) == 0);
+}
+
+bool placement_seen(struct node *n, struct shard_id shard, struct volume_status *out, bool *out_settled)
+{
+    struct placement *p = n->placement;
+    bool led = false;
+    ASSERT(pthread_mutex_lock(&p->mutex) == 0);
+    if (shard.v < n->n_shards && p->seen[shard.v].led) {
+        led = true;
+        *out = p->seen[shard.v].st;
+        *out_settled = p->seen[shard.v].settled;
+    }
+    ASSERT(pthread_mutex_unlock(&p->mutex) == 0);
+    return led;
 }
 
 static uint64_t up_since(const struct placement *p, struct node_id id)
@@ -52,6 +107,7 @@ static bool up_for(uint64_t since_ms, uint64_t now_ms, uint64_t ms)
 /* The claimed and not removed rows, with what the links say. */
 static void look_at_nodes(struct node *n, struct placement *p, uint64_t now_ms)
 {
+    const uint64_t no_zone = hash_stable("", 0);
     struct node_table_row rows[DIR_NODES_ROWS_MAX];
     struct placement_node nodes[DIR_NODES_ROWS_MAX];
     uint64_t since[DIR_NODES_ROWS_MAX];
@@ -64,8 +120,12 @@ static void look_at_nodes(struct node *n, struct placement *p, uint64_t now_ms)
         }
         uint64_t was = self ? 0 : up_since(p, rows[i].id);
         since[count] = !self && !peers_is_up(n->peers, rows[i].id) ? UINT64_MAX : was == UINT64_MAX ? now_ms : was;
-        nodes[count] = (struct placement_node){rows[i].id, up_for(since[count], now_ms, UP_MS),
-                                               up_for(since[count], now_ms, STEADY_MS)};
+        nodes[count] = (struct placement_node){.id = rows[i].id,
+                                               .up = up_for(since[count], now_ms, UP_MS),
+                                               .steady = up_for(since[count], now_ms, STEADY_MS),
+                                               .draining = rows[i].draining,
+                                               /* nodes without a zone are each one of their own */
+                                               .zone = rows[i].zone == no_zone ? rows[i].id.v : rows[i].zone};
         count++;
     }
     memcpy(p->nodes, nodes, count * sizeof(nodes[0]));
@@ -113,10 +173,12 @@ uint64_t placement_run(struct node *n, uint64_t now_ms)
         struct volume_status st;
         uint64_t term;
         if (!volume_leads(n->volume, n->shards[i].id, &term) || volume_status(n->volume, n->shards[i].id, &st) != OK) {
+            seen_set(p, i, NULL, false);
             continue;
         }
         const struct placement_table t = {p->nodes, p->n_nodes, p->highest};
         placement_decide(&st, n->identity.node, n->shards[i].id, &t, &step);
+        seen_set(p, i, &st, step.settled);
         settled += step.settled;
         voters += (int64_t)step.voters;
         if (step.act == PLACEMENT_CHANGE) {

@@ -17,8 +17,9 @@ class Nodes : public ::testing::Test
 
     struct Set {
         uint64_t node = 0;
-        std::string peer, rpc, events;
+        std::string peer, rpc, events, zone = {};
         bool remove = false, replace = false;
+        Pb__NodeDrain drain = PB__NODE_DRAIN__DRAIN_KEEP;
     };
 
     Result set(const Set &in)
@@ -30,6 +31,8 @@ class Nodes : public ::testing::Test
         op.events = const_cast<char *>(in.events.c_str());
         op.remove = in.remove;
         op.replace = in.replace;
+        op.zone = const_cast<char *>(in.zone.c_str());
+        op.drain = in.drain;
         return s.apply(METHOD_NODE_SET, &op.base, 0);
     }
 
@@ -79,6 +82,8 @@ class Nodes : public ::testing::Test
             const Pb__NodeRow *r = t.rows[i];
             text += (i == 0 ? "" : ", ") + std::to_string(r->node) + " " + r->peer;
             text += r->removed ? " removed" : r->claim.len > 0 ? " member" : " waiting";
+            text += r->draining ? " draining" : "";
+            text += r->zone[0] != '\0' ? std::string(" in ") + r->zone : "";
             text += r->rpc[0] != '\0' ? std::string(" ") + r->rpc : "";
         }
         kv_abort(st.t);
@@ -143,6 +148,8 @@ TEST_F(Nodes, the_founders_row_makes_itself_and_nobody_claims_it)
     EXPECT_EQ(ERR_EXISTS, claim("tcp://a:1", token).status);
     EXPECT_EQ(ERR_PERM, remove(1)) << "the last one";
     EXPECT_EQ(2u, add("tcp://b:1"));
+    EXPECT_EQ(ERR_PERM, remove(1)) << "the other one has no data directory yet";
+    ASSERT_EQ(OK, claim("tcp://b:1", token).status);
     EXPECT_EQ(OK, remove(1));
     EXPECT_EQ(ERR_NOTFOUND, set(one).status) << "a removed founder comes not back";
     one.node = 7;
@@ -227,7 +234,7 @@ TEST_F(Nodes, strange_addresses_are_refused)
     EXPECT_EQ(ERR_INVAL, claim(std::string(255, 'x'), token, "y y").status);
 }
 
-TEST_F(Nodes, are_at_most_64_and_removed_ones_make_room_at_last)
+TEST_F(Nodes, are_at_most_16_and_removed_ones_make_room_at_last)
 {
     for (int i = 0; i < DIR_NODES_LIVE_MAX; i++) {
         ASSERT_NE(0u, add("tcp://n" + std::to_string(i) + ":1"));
@@ -239,16 +246,61 @@ TEST_F(Nodes, are_at_most_64_and_removed_ones_make_room_at_last)
     one.node = 1;
     one.peer = "tcp://a:1";
     EXPECT_EQ(ERR_LIMIT, set(one).status);
-    uint64_t last = 65;
+    uint64_t last = DIR_NODES_LIVE_MAX + 1;
     for (int i = 0; i < 2 * DIR_NODES_ROWS_MAX; i++) {
         Set again;
-        again.peer = "tcp://n" + std::to_string(i % 64) + ":1";
+        again.peer = "tcp://n" + std::to_string(i % DIR_NODES_LIVE_MAX) + ":1";
         again.replace = true;
         uint64_t id = added(again);
         ASSERT_EQ(last + 1, id);
         last = id;
     }
     EXPECT_EQ(ERR_LIMIT, set(more).status);
+}
+
+TEST_F(Nodes, drain_and_stop_draining_as_long_as_another_can_take_over)
+{
+    Set drain;
+    EXPECT_EQ(2u, add("tcp://b:1"));
+    EXPECT_EQ(3u, add("tcp://c:1"));
+    ASSERT_EQ(OK, claim("tcp://b:1", token).status);
+    drain.node = 2;
+    drain.drain = PB__NODE_DRAIN__DRAIN_ON;
+    EXPECT_EQ(ERR_PERM, set(drain).status) << "3 has no data directory yet";
+    ASSERT_EQ(OK, claim("tcp://c:1", other).status);
+    EXPECT_EQ(OK, set(drain).status);
+    EXPECT_EQ(OK, set(drain).status) << "again";
+    EXPECT_EQ("2 tcp://b:1 member draining, 3 tcp://c:1 member", table());
+    drain.node = 3;
+    EXPECT_EQ(ERR_PERM, set(drain).status) << "the last one";
+    EXPECT_EQ(ERR_PERM, remove(3));
+    drain.node = 2;
+    drain.drain = PB__NODE_DRAIN__DRAIN_OFF;
+    EXPECT_EQ(OK, set(drain).status);
+    EXPECT_EQ("2 tcp://b:1 member, 3 tcp://c:1 member", table());
+    drain.node = 99;
+    EXPECT_EQ(ERR_NOTFOUND, set(drain).status);
+}
+
+TEST_F(Nodes, have_a_zone_that_goes_when_they_go)
+{
+    Set in;
+    in.peer = "tcp://b:1";
+    in.zone = "hall-1";
+    EXPECT_EQ(2u, added(in));
+    EXPECT_EQ(3u, add("tcp://c:1"));
+    ASSERT_EQ(OK, claim("tcp://c:1", other).status);
+    Set move;
+    move.node = 2;
+    move.zone = "hall 2";
+    EXPECT_EQ(ERR_INVAL, set(move).status) << "no spaces";
+    move.zone = std::string(300, 'z');
+    EXPECT_EQ(ERR_LIMIT, set(move).status);
+    move.zone = "hall-2";
+    ASSERT_EQ(OK, set(move).status);
+    EXPECT_EQ("2 tcp://b:1 waiting in hall-2, 3 tcp://c:1 member", table());
+    ASSERT_EQ(OK, remove(2));
+    EXPECT_EQ("2 tcp://b:1 removed, 3 tcp://c:1 member", table());
 }
 
 } // namespace

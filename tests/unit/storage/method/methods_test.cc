@@ -449,6 +449,42 @@ TEST_F(Methods, status_and_map_tell_what_the_node_says)
     EXPECT_EQ(0u, map->n_nodes) << "no replica of the directory";
 }
 
+TEST_F(Methods, shard_tells_of_its_group_or_that_nobody_looked_yet)
+{
+    Pb__ReadShard q = PB__READ_SHARD__INIT;
+    q.shard = 7;
+    EXPECT_EQ(ERR_UNSUPPORTED, s.read(METHOD_SHARD, &q.base).status);
+    struct node_info info = {};
+    info.group = [](void *, struct shard_id shard, struct node_group_info *g) {
+        *g = {};
+        g->term = 4;
+        g->leader = {2};
+        g->log_first = 10;
+        g->log_last = 30;
+        g->n = 2;
+        g->servers[0].node = {2};
+        g->servers[0].voter = true;
+        g->servers[1].node = {3};
+        g->servers[1].behind = 5;
+        return shard.v == 7;
+    };
+    s.node = &info;
+    Result r = s.read(METHOD_SHARD, &q.base);
+    ASSERT_EQ(OK, r.status);
+    auto g = UNPACK(Pb__ReadShardResult, pb__read_shard_result, r);
+    EXPECT_EQ(7u, g->shard);
+    EXPECT_EQ(2u, g->leader);
+    EXPECT_EQ(30u, g->log_last);
+    EXPECT_FALSE(g->settled);
+    ASSERT_EQ(2u, g->n_servers);
+    EXPECT_TRUE(g->servers[0]->voter);
+    EXPECT_FALSE(g->servers[1]->voter);
+    EXPECT_EQ(3u, g->servers[1]->node);
+    EXPECT_EQ(5u, g->servers[1]->behind);
+    q.shard = 8;
+    EXPECT_EQ(ERR_UNAVAILABLE, s.read(METHOD_SHARD, &q.base).status);
+}
+
 TEST(Map, names_who_answers_the_terms_and_the_nodes)
 {
     Shard directory{0};

@@ -1,3 +1,4 @@
+#include "storage/node/leaders.h"
 #include "storage/node/linear.h"
 
 #include <gtest/gtest.h>
@@ -52,7 +53,7 @@ uint64_t volume_term(struct volume *, struct shard_id)
     return fake.at.term;
 }
 
-struct node_id volume_leader(struct volume *, struct shard_id)
+struct node_id leaders_get(struct leaders *, struct shard_id, uint64_t *)
 {
     return {fake.leader};
 }

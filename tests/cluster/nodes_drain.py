@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Nodes are drained and come back under load: nodes_drain.py.
+
+Five nodes become three while one of them is killed, three become one, one becomes five again. All of it with the load of
+nodes_faults.py: every answer is kept, each message is there once, both frontends agree."""
+
+import re
+import threading
+import time
+
+from nodes_rig import Rig
+
+DIRECTORY = 0
+
+
+SETTLE_S = 120
+
+
+def lines(c):
+    return [line.split("\t") for line in c.ctl("shard", "status").splitlines()]
+
+
+def wait_settled(c):
+    """As the node table wants them now; dev_cluster.sh's idea of it knows nothing of draining."""
+    deadline = time.monotonic() + SETTLE_S
+    time.sleep(1)  # the leaders look twice a second
+    while any(fields[4] != "settled" for fields in lines(c)):
+        assert time.monotonic() < deadline, f"the groups do not settle: {c.ctl('shard', 'status')}\n{c.logs()[-15000:]}"
+        time.sleep(0.3)
+
+
+def groups(c):
+    """{shard: {node: role}} as the leaders see them."""
+    found = {}
+    for fields in lines(c):
+        found[int(fields[0])] = {int(m[1]): m[2] for m in (re.match(r"(\d+)=(voter|standby)", f) for f in fields) if m}
+    return found
+
+
+def must_hold_nothing(c, nodes):
+    for shard, servers in groups(c).items():
+        for n in nodes:
+            assert servers.get(n) in ([None, "standby"] if shard == DIRECTORY else [None]), f"shard {shard} after a drain of {n}: {servers}"
+
+
+def must_have_voters(c, count):
+    for shard, servers in groups(c).items():
+        voters = sum(role == "voter" for role in servers.values())
+        assert voters == count, f"shard {shard}: {voters} voters, not {count}: {servers}"
+
+
+class Drain:
+    def __init__(self, rig):
+        self.rig = rig
+
+    def five_to_three(self, c):
+        """A node that stays is killed and started meanwhile."""
+        drains = [threading.Thread(target=c.ctl, args=("node", "drain", n)) for n in ("4", "5")]
+        for t in drains:
+            t.start()
+        victim = self.rig.rng.choice([2, 3])
+        time.sleep(self.rig.rng.uniform(0, 2))
+        c.kill([victim])
+        self.rig.must_go_on(f"4 and 5 are drained, {victim} is dead")
+        c.run("start-node", str(victim))
+        for t in drains:
+            t.join()
+        wait_settled(c)
+        must_hold_nothing(c, [4, 5])
+        must_have_voters(c, 3)
+        c.kill([5])
+        self.rig.must_go_on("a drained node is dead")
+        c.run("start-node", "5")
+
+    def three_to_one(self, c):
+        c.ctl("node", "drain", "2")
+        c.ctl("node", "drain", "1")
+        wait_settled(c)
+        must_hold_nothing(c, [1, 2, 4, 5])
+        must_have_voters(c, 1)
+        r = c.run("ctl", "--", "node", "drain", "3", check=False)
+        assert r.returncode == 1 and "no other node" in r.stderr, r.stderr
+
+    def one_to_five(self, c):
+        r = c.run("ctl", "--", "node", "remove", "3", check=False)
+        assert r.returncode == 1 and "drain" in r.stderr, r.stderr
+        for n in "1245":
+            c.ctl("node", "drain", n, "--undo")
+        c.wait_settled()
+        must_have_voters(c, 5)
+
+
+def main():
+    def play(rig):
+        drain = Drain(rig)
+        rig.round("five nodes become three, and one is killed", drain.five_to_three)
+        rig.round("three become one", drain.three_to_one)
+        rig.round("one becomes five again", drain.one_to_five)
+    Rig(5).run(play)
+
+
+if __name__ == "__main__":
+    main()
