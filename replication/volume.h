@@ -122,8 +122,8 @@ MUST_CHECK enum err volume_replica_join(struct volume *v, struct shard_id shard,
 
 /* Runs one turn over what came (linked lists, oldest first; may be NULL: timers and maintenance only). Returns ms until
  * it wants to be called again with nothing new. Bounded work: what does not fit this turn's transaction (8 MiB) is kept
- * for the next, and 0 is returned. What it committed is durable; before its thread waits for anything it calls kv_publish,
- * as readers elsewhere wait for that. */
+ * for the next, and 0 is returned. What it committed is durable; before its thread waits for anything it calls
+ * kv_publish, as readers elsewhere wait for that. */
 uint64_t volume_turn(struct volume *v, struct proposal *list, struct repl_received *received);
 
 /* --- on the volume's thread, between turns --- */

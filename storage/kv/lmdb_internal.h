@@ -2,9 +2,10 @@
  * (lmdb_open.c), durability (lmdb_checkpoint.c).
  *
  * A commit is durable when its record is in the write-ahead log (wal.h). LMDB commits the same transaction without a
- * flush, for the readers, alone or with those that follow it. At times the state after a commit becomes a checkpoint (checkpoint.h): the writer's thread
- * takes a read transaction of it and sends the log to its other file; the checkpoint's thread then flushes the volume's
- * file, writes the checkpoint and ends the read transaction of the one before. */
+ * flush, for the readers, alone or with those that follow it. At times the state after a commit becomes a checkpoint
+ * (checkpoint.h): the writer's thread takes a read transaction of it and sends the log to its other file; the
+ * checkpoint's thread then flushes the volume's file, writes the checkpoint and ends the read transaction of the one
+ * before. */
 #ifndef STORAGE_KV_LMDB_INTERNAL_H
 #define STORAGE_KV_LMDB_INTERNAL_H
 
@@ -30,11 +31,11 @@ struct lmdb_txn {
 struct lmdb_hidden {
     uint64_t commits;
     size_t changes_n;
-    struct buf changes; /* payloads of their records */
-    pthread_t thread;   /* atomic: the one that must publish them */
-    bool any;           /* atomic: commits > 0 */
-    bool wanted;        /* atomic: a reader has begun since the last publish */
-    uint64_t rounds;    /* of publishing */
+    struct buf changes;    /* payloads of their records */
+    pthread_t thread;      /* atomic: the one that must publish them */
+    bool any;              /* atomic: commits > 0 */
+    bool wanted;           /* atomic: a reader has begun since the last publish */
+    uint64_t rounds;       /* of publishing */
     pthread_mutex_t mutex; /* rounds */
     pthread_cond_t published;
 };

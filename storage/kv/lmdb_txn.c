@@ -1,11 +1,11 @@
 /* Transactions: begun, ended, made durable, made visible.
  *
- * What makes a commit durable is its record in the log. LMDB's commit is what readers see, and it costs most of the work:
- * each page that the transaction touched is copied and written, the next transaction copies and writes most of them
- * again. So kv_commit_durable leaves LMDB's transaction open, and the next one goes on in it, as long as nobody reads.
- * Such commits are hidden: durable, answered, and not yet in any state that a reader can have. A reader that begins
- * waits until they are published; one that has begun lately makes every commit publish at once, so that reading beside
- * writing waits for nothing. */
+ * What makes a commit durable is its record in the log. LMDB's commit is what readers see, and it costs most of the
+ * work: each page that the transaction touched is copied and written, the next transaction copies and writes most of
+ * them again. So kv_commit_durable leaves LMDB's transaction open, and the next one goes on in it, as long as nobody
+ * reads. Such commits are hidden: durable, answered, and not yet in any state that a reader can have. A reader that
+ * begins waits until they are published; one that has begun lately makes every commit publish at once, so that reading
+ * beside writing waits for nothing. */
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>

@@ -57,8 +57,8 @@ MUST_CHECK enum err wal_put_later(struct wal *w, struct slice key, size_t value_
 void wal_later_at(struct wal *w, const uint8_t *value);
 void wal_fetch(struct wal *w);
 bool wal_is_empty(const struct wal *w);
-/* What was gathered, as a replay gives it, and how many changes it is. Not empty; valid until the next call that changes
- * it. */
+/* What was gathered, as a replay gives it, and how many changes it is. Not empty; valid until the next call that
+ * changes it. */
 struct slice wal_payload(struct wal *w);
 size_t wal_changes(const struct wal *w);
 
