@@ -32,7 +32,7 @@ struct lmdb_hidden {
     uint64_t commits;
     size_t changes_n;
     struct buf changes;    /* payloads of their records */
-    pthread_t thread;      /* atomic: the one that must publish them */
+    pthread_t thread;      /* atomic: the last one that wrote, which must publish them */
     bool any;              /* atomic: commits > 0 */
     bool wanted;           /* atomic: a reader has begun since the last publish */
     uint64_t rounds;       /* of publishing */

@@ -75,12 +75,12 @@ static enum err begin_read(struct lmdb_kv *kv, struct kv_txn **out)
 static void wait_published(struct lmdb_kv *kv)
 {
     struct lmdb_hidden *h = &kv->hidden;
-    __atomic_store_n(&h->wanted, true, __ATOMIC_RELAXED);
-    if (!__atomic_load_n(&h->any, __ATOMIC_ACQUIRE)) {
+    if (pthread_equal(__atomic_load_n(&h->thread, __ATOMIC_RELAXED), pthread_self())) {
+        lmdb_publish(&kv->base); /* the writer's own reading says nothing of readers to come */
         return;
     }
-    if (pthread_equal(__atomic_load_n(&h->thread, __ATOMIC_RELAXED), pthread_self())) {
-        lmdb_publish(&kv->base);
+    __atomic_store_n(&h->wanted, true, __ATOMIC_RELAXED);
+    if (!__atomic_load_n(&h->any, __ATOMIC_ACQUIRE)) {
         return;
     }
     ASSERT(pthread_mutex_lock(&h->mutex) == 0);
@@ -106,6 +106,7 @@ static enum err begin_write(struct lmdb_kv *kv, struct kv_txn **out)
     }
     t->busy = true;
     t->failed = OK;
+    __atomic_store_n(&kv->hidden.thread, pthread_self(), __ATOMIC_RELAXED);
     wal_begin(kv->wal);
     *out = &t->base;
     return OK;
@@ -308,7 +309,6 @@ static void hide(struct lmdb_kv *kv)
 {
     struct lmdb_hidden *h = &kv->hidden;
     h->commits++;
-    __atomic_store_n(&h->thread, pthread_self(), __ATOMIC_RELAXED);
     __atomic_store_n(&h->any, true, __ATOMIC_RELEASE);
 }
 

@@ -104,6 +104,7 @@ static uint64_t turn_ended(struct node *n, uint64_t wait, uint64_t *looked_ms)
 {
     uint64_t now = clock_mono_ms(n->clock);
     if (n->directory_changed) {
+        kv_publish(n->kv); /* or the courier waits for it, with the table's mutex that we want next */
         n->directory_changed = false;
         node_table_refresh(n);
         peers_follow_table(n->peers);

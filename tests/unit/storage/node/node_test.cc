@@ -1,3 +1,6 @@
+#include <thread>
+
+#include "storage/node/node_table.h"
 #include "tests/unit/storage/node/node_fixture.hh"
 
 TEST_F(NodeTest, AMessageIsDeliveredFetchedAndThereAfterARestart)
@@ -370,4 +373,27 @@ TEST_F(NodeTest, TheDirectoryIsForItsOwnerOnlyAndTheSocketToo)
     rpc_client_close(ctl);
     EXPECT_EQ(0, system(("test $(stat -c %a " + dir + ") = 700").c_str()));
     EXPECT_EQ(0, system(("test $(stat -c %a " + dir + "/ctl.sock) = 600").c_str()));
+}
+
+/* The courier reads the table under the mutex that the writer takes when the directory has changed; what it reads may
+ * be hidden until the writer publishes (proto/base/kv.h). */
+TEST_F(NodeTest, TheTableIsReadFromAnotherThreadWhileTheDirectoryChanges)
+{
+    std::atomic<bool> stop{false};
+    up();
+    unsigned turns = 0;
+    std::thread courier([&] {
+        while (!stop.load()) {
+            node_table_refresh(node);
+            std::this_thread::sleep_for(std::chrono::microseconds(100 + (turns++ * 977) % 3000));
+        }
+    });
+    for (int i = 0; i < 600; i++) {
+        std::string name = "d" + std::to_string(i) + ".test";
+        Pb__OpDomainSet op = PB__OP_DOMAIN_SET__INIT;
+        op.name = const_cast<char *>(name.c_str());
+        ASSERT_EQ(OK, call(0, 0, METHOD_DOMAIN_SET, &op.base).e());
+    }
+    stop = true;
+    courier.join();
 }
