@@ -93,6 +93,10 @@ const struct config_key config_keys[] = {
     STR("cluster.node_ca", cluster_node_ca, "", "CA of storage nodes: who may replicate, and who is believed."),
     STR("cluster.frontend_ca", cluster_frontend_ca, "",
         "CA of frontends: who may call this node besides storage nodes (storage role)."),
+    MS("cluster.replace_after", cluster_replace_after_ms, "30 min", 0, 30 * DAY,
+       "A storage node that is not reached for so long is marked as away: another one takes over its votes and "
+       "replicas, "
+       "if there is one that has none of the same shard. 0: never (storage role)."),
     NUM("cluster.read_lease_drift_percent", read_lease_drift_percent, "0", 0, 50,
         "By how many percent the clocks of two storage nodes may differ in rate, e.g. 10: leaders then answer reads "
         "under a lease, without asking the others. A node whose clock is worse may answer with an old state. 0: no "

@@ -11,6 +11,9 @@ const char *ctl_node_state(const Pb__NodeRow *row)
     if (row->claim.len == 0) {
         return "waiting";
     }
+    if (row->away) {
+        return "away";
+    }
     return row->draining ? "draining" : "member";
 }
 

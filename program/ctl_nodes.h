@@ -4,7 +4,7 @@
 
 #include "program/ctl.h"
 
-/* "member", "draining", "waiting" (nobody has claimed the row yet) or "removed". */
+/* "member", "draining", "away" (not reached for long), "waiting" (nobody has claimed the row yet) or "removed". */
 const char *ctl_node_state(const Pb__NodeRow *row);
 /* A node id as an argument; says what is wrong. false: none. */
 bool ctl_node_id(const char *text, uint64_t *out);

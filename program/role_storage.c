@@ -101,6 +101,7 @@ enum err storage_start(const struct config *c, bool in_process, struct storage *
         .peer_address = self.peer,
         .rpc_address = self.rpc,
         .events_address = self.events,
+        .replace_after_ms = c->cluster_replace_after_ms,
         .peer_listen = c->cluster_peer_listen,
         .rpc_tls = s->rpc_tls,
         .peer_tls = s->peer_tls,

@@ -39,7 +39,7 @@ static int run(struct ctl *c, int argc, char **argv)
     if (!ctl_node_id(argv[0], &op.node)) {
         return 1;
     }
-    op.drain = undo ? PB__NODE_DRAIN__DRAIN_OFF : PB__NODE_DRAIN__DRAIN_ON;
+    op.drain = undo ? PB__NODE_MARK__MARK_OFF : PB__NODE_MARK__MARK_ON;
     int status = ctl_node_set(c, "node drain", &op);
     return status != 0 || undo || no_wait ? status : wait_drained(c, op.node);
 }

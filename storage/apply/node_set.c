@@ -77,16 +77,20 @@ static enum err plan_founder(struct op_context *ox, const Pb__OpNodeSet *req, st
     return e;
 }
 
+static void mark(Pb__NodeMark how, protobuf_c_boolean *field, struct plan *p)
+{
+    bool on = how == PB__NODE_MARK__MARK_KEEP ? *field : how == PB__NODE_MARK__MARK_ON;
+    p->changed |= on != *field;
+    *field = on;
+}
+
 static enum err drain_set(const Pb__OpNodeSet *req, struct plan *p)
 {
     bool was = p->row->draining;
-    if (req->drain == PB__NODE_DRAIN__DRAIN_ON && !was && !dir_nodes_has_other(&p->table, p->row)) {
+    if (req->drain == PB__NODE_MARK__MARK_ON && !was && !dir_nodes_has_other(&p->table, p->row)) {
         return ERR_PERM;
     }
-    if (req->drain != PB__NODE_DRAIN__DRAIN_KEEP) {
-        p->row->draining = req->drain == PB__NODE_DRAIN__DRAIN_ON;
-    }
-    p->changed |= p->row->draining != was;
+    mark(req->drain, &p->row->draining, p);
     return OK;
 }
 
@@ -110,6 +114,7 @@ static enum err plan_change(const Pb__OpNodeSet *req, struct plan *p)
     p->changed |= dir_node_address_set(&p->row->rpc, req->rpc);
     p->changed |= dir_node_address_set(&p->row->events, req->events);
     p->changed |= dir_node_address_set(&p->row->zone, req->zone);
+    mark(req->away, &p->row->away, p);
     return drain_set(req, p);
 }
 
@@ -149,6 +154,7 @@ static enum err remove_row(struct op_context *ox, Pb__NodeRow *row)
     row->claim = pb_bytes(slice_make(NULL, 0));
     row->zone = none;
     row->draining = false;
+    row->away = false;
     return dir_node_put(&ox->store, row);
 }
 

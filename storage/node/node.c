@@ -224,6 +224,9 @@ static enum err parts_start(struct node *n, const struct node_config *cfg, struc
         e = linear_open(n);
     }
     if (e == OK) {
+        e = away_new(cfg->replace_after_ms, &n->away);
+    }
+    if (e == OK) {
         e = leaders_new(n, &n->leaders);
     }
     if (e == OK) {
@@ -271,6 +274,7 @@ static void parts_stop(struct node *n)
     linear_close(n);
     others_close(n->others);
     leaders_free(n->leaders);
+    mem_free(n->away);
     if (n->rpc != NULL) {
         rpc_server_close(n->rpc);
     }

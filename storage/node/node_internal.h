@@ -10,6 +10,7 @@
 #include "proto/base/queue.h"
 #include "proto/base/rng.h"
 #include "proto/rpc/server.h"
+#include "proto/schema/op.pb-c.h"
 #include "replication/reads.h"
 #include "replication/volume.h"
 #include "storage/apply/entry.h"
@@ -26,6 +27,7 @@ struct reader_pool;
 struct courier;
 struct node_table;
 struct peers;
+struct away;
 struct leaders;
 struct others;
 struct placement;
@@ -66,6 +68,7 @@ struct node {
     struct peers *peers; /* NULL: the node is alone */
     struct others *others;
     struct leaders *leaders;
+    struct away *away;
     char peer_address[256];
     char rpc_address[256];
     char events_address[256];
@@ -162,6 +165,12 @@ bool placement_seen(struct node *n, struct shard_id shard, struct volume_status 
 void upkeep_first(struct node *n);
 /* Once a second, on the courier's thread. */
 void upkeep_tick(struct node *n);
+/* Changes a row of the node table, and waits for it; never on the volume's thread. */
+MUST_CHECK enum err upkeep_node_set(struct node *n, const Pb__OpNodeSet *set);
+
+/* --- away.c, on the courier's thread, once a second --- */
+MUST_CHECK enum err away_new(uint64_t replace_after_ms, struct away **out);
+void away_tick(struct node *n);
 
 /* --- hints.c --- */
 /* On the volume's thread, after each turn. */

@@ -54,6 +54,7 @@ static enum err rows_take(const struct dir_nodes *from, struct node_table_row *o
         to->removed = r->removed;
         to->claimed = r->claim.len > 0;
         to->draining = r->draining;
+        to->away = r->away;
         to->zone = hash_stable(r->zone, strlen(r->zone));
         if (!copy(to->peer, r->peer) || !copy(to->rpc, r->rpc) || !copy(to->events, r->events)) {
             return ERR_CORRUPT;

@@ -18,6 +18,7 @@ struct node_table_row {
     bool removed;
     bool claimed; /* a data directory has it; always so for node 1 */
     bool draining;
+    bool away;
     uint64_t zone; /* equal for equal names */
     char peer[DIR_NODE_ADDRESS_BYTES_MAX + 1];
     char rpc[DIR_NODE_ADDRESS_BYTES_MAX + 1];

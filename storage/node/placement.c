@@ -61,14 +61,14 @@ static size_t in_zone(const struct placement_table *t, const struct placement_wa
 }
 
 /* The next one: of the zone with the fewest so far the highest draw. NULL: there is none left. */
-static const struct placement_node *draw_next(const struct placement_table *t, struct shard_id shard,
+static const struct placement_node *draw_next(const struct placement_table *t, struct shard_id shard, bool away,
                                               const struct placement_wanted *w)
 {
     const struct placement_node *best = NULL;
     size_t best_zone = 0;
     for (size_t i = 0; i < t->n; i++) {
         const struct placement_node *n = &t->nodes[i];
-        if (n->draining || is_wanted(w, n->id)) {
+        if (n->draining || n->away != away || is_wanted(w, n->id)) {
             continue;
         }
         size_t zone = in_zone(t, w, n->zone);
@@ -83,12 +83,12 @@ static const struct placement_node *draw_next(const struct placement_table *t, s
 void placement_wanted(const struct placement_table *t, struct shard_id shard, struct placement_wanted *out)
 {
     memset(out, 0, sizeof(*out));
-    while (out->n < PLACEMENT_VOTERS_MAX) {
-        const struct placement_node *n = draw_next(t, shard, out);
-        if (n == NULL) {
-            break;
+    for (int away = 0; away <= 1; away++) {
+        const struct placement_node *n;
+        while (out->n < PLACEMENT_VOTERS_MAX && (n = draw_next(t, shard, away != 0, out)) != NULL) {
+            out->nodes[out->n++] = n->id;
+            out->here += away == 0;
         }
-        out->nodes[out->n++] = n->id;
     }
     /* An even number of voters survives no more failures than one less: two nodes are one voter and its standby. */
     out->voters = out->n % 2 == 0 && out->n > 0 ? out->n - 1 : out->n;
@@ -115,6 +115,13 @@ static bool belongs(const struct view *v, size_t server)
     return is_wanted(&v->wanted, v->st->servers[server].node);
 }
 
+/* Its vote counts as one of those wanted: not if the node is away and there are enough without it. */
+static bool stands(const struct view *v, size_t server)
+{
+    const struct placement_node *n = node_find(v->t, v->st->servers[server].node);
+    return belongs(v, server) && !(n->away && v->wanted.here >= v->wanted.voters);
+}
+
 static size_t voters_count(const struct volume_status *st)
 {
     size_t n = 0;
@@ -128,7 +135,7 @@ static size_t wanted_voters_count(const struct view *v)
 {
     size_t n = 0;
     for (size_t i = 0; i < v->st->n_servers; i++) {
-        n += is_voter(v, i) && belongs(v, i);
+        n += is_voter(v, i) && stands(v, i);
     }
     return n;
 }
@@ -184,7 +191,7 @@ static size_t preferred(const struct view *v)
     size_t n = 0;
     for (size_t i = 0; i < st->n_servers; i++) {
         size_t at = n;
-        if (!is_voter(v, i) || !belongs(v, i)) {
+        if (!is_voter(v, i) || !stands(v, i)) {
             continue;
         }
         for (; at > 0 && st->servers[order[at - 1]].node.v > st->servers[i].node.v; at--) {
@@ -222,7 +229,7 @@ static bool decide_promote(const struct view *v, struct placement_step *out)
         return false;
     }
     for (size_t i = 0; i < v->st->n_servers; i++) {
-        if (!is_voter(v, i) && belongs(v, i) && is_up(v->t, v->st->servers[i].node) && caught_up(v->st, i)) {
+        if (!is_voter(v, i) && stands(v, i) && is_up(v->t, v->st->servers[i].node) && caught_up(v->st, i)) {
             change_role(v, i, RAFT_ROLE_VOTER, out);
             return true;
         }
@@ -273,16 +280,19 @@ static bool decide_leave(const struct view *v, struct placement_step *out)
     return false;
 }
 
+/* One whose node is away first, else the highest. */
 static bool decide_demote(const struct view *v, struct placement_step *out)
 {
     size_t last = v->st->n_servers;
-    if (wanted_voters_count(v) <= v->wanted.voters) {
-        return false;
-    }
+    size_t n = wanted_voters_count(v);
     for (size_t i = 0; i < v->st->n_servers; i++) {
         uint64_t id = v->st->servers[i].node.v;
-        if (is_voter(v, i) && belongs(v, i) && id != v->self.v &&
-            (last == v->st->n_servers || id > v->st->servers[last].node.v)) {
+        bool other = is_voter(v, i) && belongs(v, i) && id != v->self.v;
+        if (other && !stands(v, i) && n >= v->wanted.voters) {
+            last = i;
+            break;
+        }
+        if (other && n > v->wanted.voters && (last == v->st->n_servers || id > v->st->servers[last].node.v)) {
             last = i;
         }
     }

@@ -18,6 +18,7 @@ struct placement_node {
     bool up;       /* a link to it is up, since long enough to be relied on; true for the node itself */
     bool steady;   /* up for so long that leadership may go there without need */
     bool draining; /* the operator wants it to hold nothing */
+    bool away;     /* dead for long: others take its place, if there are any */
     uint64_t zone; /* of equal ones a group takes as few as it can */
 };
 
@@ -40,12 +41,13 @@ struct placement_table {
 };
 
 /* Which nodes the shard belongs on, a function of the table alone: all of them up to PLACEMENT_VOTERS_MAX; of more,
- * those that the shard's number draws, one a zone as far as there are zones. A node that comes or goes changes only
- * what it draws itself. */
+ * those that the shard's number draws, one a zone as far as there are zones, those that are away last. A node that
+ * comes or goes changes only what it draws itself. */
 struct placement_wanted {
     struct node_id nodes[PLACEMENT_VOTERS_MAX];
     size_t n;
     size_t voters; /* odd, or none */
+    size_t here;   /* of `nodes`, those that are not away: they come first */
 };
 void placement_wanted(const struct placement_table *t, struct shard_id shard, struct placement_wanted *out);
 

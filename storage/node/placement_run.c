@@ -124,6 +124,7 @@ static void look_at_nodes(struct node *n, struct placement *p, uint64_t now_ms)
                                                .up = up_for(since[count], now_ms, UP_MS),
                                                .steady = up_for(since[count], now_ms, STEADY_MS),
                                                .draining = rows[i].draining,
+                                               .away = rows[i].away,
                                                /* nodes without a zone are each one of their own */
                                                .zone = rows[i].zone == no_zone ? rows[i].id.v : rows[i].zone};
         count++;

@@ -80,22 +80,27 @@ static bool row_is_due(const struct node *n)
             differs(n->events_address, row.events));
 }
 
-static enum err row_propose(struct node *n)
+enum err upkeep_node_set(struct node *n, const Pb__OpNodeSet *set)
 {
     struct buf op;
-    Pb__OpNodeSet set = PB__OP_NODE_SET__INIT;
     buf_init(&op, 4096);
-    set.node = n->identity.node.v;
-    set.peer = n->peer_address;
-    set.rpc = n->rpc_address;
-    set.events = n->events_address;
-    enum err e = pb_pack(&set.base, &op);
+    enum err e = pb_pack(&set->base, &op);
     if (e == OK) {
         struct proposal_spec spec = {.shard = directory, .method = METHOD_NODE_SET, .op = buf_slice(&op)};
         e = own_propose_wait(n, &spec, NULL);
     }
     buf_fini(&op);
     return e;
+}
+
+static enum err row_propose(struct node *n)
+{
+    Pb__OpNodeSet set = PB__OP_NODE_SET__INIT;
+    set.node = n->identity.node.v;
+    set.peer = n->peer_address;
+    set.rpc = n->rpc_address;
+    set.events = n->events_address;
+    return upkeep_node_set(n, &set);
 }
 
 static bool temporary(enum err e)
@@ -121,4 +126,5 @@ void upkeep_tick(struct node *n)
     node_table_refresh(n);
     (void)note_made(n);
     keep_row(n);
+    away_tick(n);
 }

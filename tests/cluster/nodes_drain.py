@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Nodes are drained and come back under load: nodes_drain.py.
 
-Five nodes become three while one of them is killed, three become one, one becomes five again. All of it with the load of
+Five nodes become three while one of them is killed, of four one stays dead and is replaced, three become one, one becomes five again. All of it with the load of
 nodes_faults.py: every answer is kept, each message is there once, both frontends agree."""
 
 import re
@@ -14,6 +14,7 @@ DIRECTORY = 0
 
 
 SETTLE_S = 120
+REPLACE_S = 8  # a node must be dead for so long; the other rounds kill for less
 
 
 def lines(c):
@@ -72,6 +73,29 @@ class Drain:
         self.rig.must_go_on("a drained node is dead")
         c.run("start-node", "5")
 
+    def one_is_replaced(self, c):
+        """Four nodes are three voters and a standby: when a voter stays dead, the standby takes its place; it comes back as one."""
+        c.ctl("node", "drain", "4", "--undo")
+        wait_settled(c)
+        must_have_voters(c, 3)
+        victim = self.rig.rng.choice([2, 3])
+        held = [shard for shard, servers in groups(c).items() if servers.get(victim) == "voter"]
+        c.kill([victim])
+        deadline = time.monotonic() + REPLACE_S + SETTLE_S
+        while any(servers.get(victim) == "voter" for servers in groups(c).values()):
+            assert time.monotonic() < deadline, f"node {victim} is dead and still votes: {c.ctl('shard', 'status')}"
+            time.sleep(0.3)
+        assert held
+        must_have_voters(c, 3)
+        assert f"{victim}\taway" in c.ctl("node", "list")
+        c.run("start-node", str(victim))
+        wait_settled(c)
+        must_have_voters(c, 3)
+        while f"{victim}\tmember" not in c.ctl("node", "list"):
+            assert time.monotonic() < deadline, c.ctl("node", "list")
+            time.sleep(0.3)
+        c.ctl("node", "drain", "4")
+
     def three_to_one(self, c):
         c.ctl("node", "drain", "2")
         c.ctl("node", "drain", "1")
@@ -94,9 +118,10 @@ def main():
     def play(rig):
         drain = Drain(rig)
         rig.round("five nodes become three, and one is killed", drain.five_to_three)
+        rig.round("of four one is dead for long", drain.one_is_replaced)
         rig.round("three become one", drain.three_to_one)
         rig.round("one becomes five again", drain.one_to_five)
-    Rig(5).run(play)
+    Rig(5, [f"cluster.replace_after={REPLACE_S} s"]).run(play)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ class Nodes : public ::testing::Test
         uint64_t node = 0;
         std::string peer, rpc, events, zone = {};
         bool remove = false, replace = false;
-        Pb__NodeDrain drain = PB__NODE_DRAIN__DRAIN_KEEP;
+        Pb__NodeMark drain = PB__NODE_MARK__MARK_KEEP, away = PB__NODE_MARK__MARK_KEEP;
     };
 
     Result set(const Set &in)
@@ -33,6 +33,7 @@ class Nodes : public ::testing::Test
         op.replace = in.replace;
         op.zone = const_cast<char *>(in.zone.c_str());
         op.drain = in.drain;
+        op.away = in.away;
         return s.apply(METHOD_NODE_SET, &op.base, 0);
     }
 
@@ -83,6 +84,7 @@ class Nodes : public ::testing::Test
             text += (i == 0 ? "" : ", ") + std::to_string(r->node) + " " + r->peer;
             text += r->removed ? " removed" : r->claim.len > 0 ? " member" : " waiting";
             text += r->draining ? " draining" : "";
+            text += r->away ? " away" : "";
             text += r->zone[0] != '\0' ? std::string(" in ") + r->zone : "";
             text += r->rpc[0] != '\0' ? std::string(" ") + r->rpc : "";
         }
@@ -265,7 +267,7 @@ TEST_F(Nodes, drain_and_stop_draining_as_long_as_another_can_take_over)
     EXPECT_EQ(3u, add("tcp://c:1"));
     ASSERT_EQ(OK, claim("tcp://b:1", token).status);
     drain.node = 2;
-    drain.drain = PB__NODE_DRAIN__DRAIN_ON;
+    drain.drain = PB__NODE_MARK__MARK_ON;
     EXPECT_EQ(ERR_PERM, set(drain).status) << "3 has no data directory yet";
     ASSERT_EQ(OK, claim("tcp://c:1", other).status);
     EXPECT_EQ(OK, set(drain).status);
@@ -275,11 +277,28 @@ TEST_F(Nodes, drain_and_stop_draining_as_long_as_another_can_take_over)
     EXPECT_EQ(ERR_PERM, set(drain).status) << "the last one";
     EXPECT_EQ(ERR_PERM, remove(3));
     drain.node = 2;
-    drain.drain = PB__NODE_DRAIN__DRAIN_OFF;
+    drain.drain = PB__NODE_MARK__MARK_OFF;
     EXPECT_EQ(OK, set(drain).status);
     EXPECT_EQ("2 tcp://b:1 member, 3 tcp://c:1 member", table());
     drain.node = 99;
     EXPECT_EQ(ERR_NOTFOUND, set(drain).status);
+}
+
+TEST_F(Nodes, are_marked_as_away_and_back_also_the_last_one)
+{
+    Set one;
+    one.node = 1;
+    one.peer = "tcp://a:1";
+    EXPECT_EQ(1u, added(one));
+    one.away = PB__NODE_MARK__MARK_ON;
+    EXPECT_EQ(OK, set(one).status);
+    EXPECT_EQ("1 tcp://a:1 member away", table());
+    one.away = PB__NODE_MARK__MARK_KEEP;
+    EXPECT_EQ(OK, set(one).status);
+    EXPECT_EQ("1 tcp://a:1 member away", table());
+    one.away = PB__NODE_MARK__MARK_OFF;
+    EXPECT_EQ(OK, set(one).status);
+    EXPECT_EQ("1 tcp://a:1 member", table());
 }
 
 TEST_F(Nodes, have_a_zone_that_goes_when_they_go)

@@ -33,7 +33,7 @@ std::vector<placement_node> nodes(std::vector<uint64_t> ids)
 {
     std::vector<placement_node> n;
     for (uint64_t id : ids) {
-        n.push_back({{id}, true, true, false, id});
+        n.push_back({{id}, true, true, false, false, id});
     }
     return n;
 }
@@ -276,6 +276,50 @@ TEST(Placement, WithoutAnybodyToTakeOverADrainedNodeStays)
     n[3].up = false;
     EXPECT_EQ(decide(Group({{{1}, V}, {{2}, V}, {{3}, V}}), n).act, PLACEMENT_NOTHING) << "4 cannot take over";
     EXPECT_EQ(decide(Group({{{1}, V}}), draining(nodes({1}), 1)).act, PLACEMENT_NOTHING);
+}
+
+/* --- away --- */
+
+std::vector<placement_node> away(std::vector<placement_node> n, uint64_t id)
+{
+    for (placement_node &x : n) {
+        x.away = x.away || x.id.v == id;
+        x.up = x.up && !x.away;
+    }
+    return n;
+}
+
+TEST(Placement, AStandbyTakesTheVoteOfANodeThatIsAwayAndGivesItBackToNobody)
+{
+    Group g({{{1}, V}, {{2}, V}, {{3}, V}, {{4}, S}});
+    uint64_t leader = 1;
+    size_t least;
+    ASSERT_GT(run(&g, away(nodes({1, 2, 3, 4}), 3), SHARD, &leader, &least), 0);
+    EXPECT_EQ(text(g), "1V 2V 3S 4V");
+    EXPECT_EQ(least, 3u);
+    run(&g, nodes({1, 2, 3, 4}), SHARD, &leader, &least);
+    EXPECT_EQ(text(g), "1V 2V 3S 4V") << "back as what it is now";
+}
+
+TEST(Placement, WithoutRoomANodeThatIsAwayKeepsItsVote)
+{
+    auto n = away(nodes({1, 2, 3}), 3);
+    EXPECT_EQ(decide(Group({{{1}, V}, {{2}, V}, {{3}, V}}), n).act, PLACEMENT_NOTHING);
+    n = away(nodes({1, 2}), 2);
+    EXPECT_EQ(decide(Group({{{1}, V}, {{2}, S}}), n).act, PLACEMENT_NOTHING);
+}
+
+TEST(Placement, OfMoreNodesAnotherGetsWhatOneThatIsAwayHeld)
+{
+    auto n = nodes({1, 2, 3, 4, 5, 6});
+    for (uint32_t shard = 1; shard <= 30; shard++) {
+        Group g({{{1}, V}, {{2}, V}, {{3}, V}, {{4}, V}, {{5}, V}});
+        uint64_t leader = 1;
+        size_t least;
+        ASSERT_GE(run(&g, away(n, 5), shard, &leader, &least), 0) << shard;
+        EXPECT_EQ(text(g), "1V 2V 3V 4V 6V");
+        EXPECT_EQ(least, 5u);
+    }
 }
 
 /* --- more nodes than a group has replicas --- */
