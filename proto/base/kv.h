@@ -44,7 +44,7 @@ struct kv_ops {
     enum err (*commit)(struct kv_txn *t);
     /* As commit, cheaper when many follow each other: a read transaction sees it all the same, but on another thread
      * its begin may wait for publish, which the committing thread calls before it waits for anything, a mutex too
-     * that a thread may hold in begin, and before another thread writes. */
+     * that a thread may hold in begin, and before another thread writes or closes the store. */
     enum err (*commit_durable)(struct kv_txn *t);
     void (*publish)(struct kv *kv);
     void (*abort)(struct kv_txn *t);

@@ -257,6 +257,7 @@ enum err kv_lmdb_settle(const char *path, struct buf *why)
 void lmdb_close(struct kv *base)
 {
     struct lmdb_kv *kv = lmdb_kv_of(base);
+    lmdb_publish(base);
     ASSERT(kv->writer.txn == NULL && !kv->writer.busy);
     lmdb_checkpoint_stop(kv);
     for (struct lmdb_txn *t = kv->pool; t != NULL;) {

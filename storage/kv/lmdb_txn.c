@@ -284,7 +284,7 @@ void lmdb_publish(struct kv *base)
     if (kv->hidden.commits == 0) {
         return;
     }
-    ASSERT(!kv->writer.busy);
+    ASSERT(!kv->writer.busy && pthread_equal(kv->hidden.thread, pthread_self())); /* LMDB's writer is one thread's */
     enum err e = publish(kv);
     ASSERT(e == OK);
     lmdb_checkpoint_tick(kv);

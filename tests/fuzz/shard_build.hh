@@ -155,6 +155,11 @@ inline node_info node_info_make()
     };
     i.shard = [](void *, shard_id, node_shard_info *out) { memset(out, 0, sizeof(*out)); };
     i.leader = [](void *, shard_id) { return node_id{1}; };
+    i.group = [](void *, shard_id shard, node_group_info *out) {
+        memset(out, 0, sizeof(*out));
+        out->n = shard.v % NODE_GROUP_SERVERS_MAX;
+        return shard.v != 0;
+    };
     return i;
 }
 

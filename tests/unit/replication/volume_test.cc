@@ -738,6 +738,7 @@ TEST(VolumeOnLmdb, ReadersFollowWhileTheVolumeWrites)
         ASSERT_EQ(w.status, OK);
         acked = m[1].indexes.back();
     }
+    kv_publish(kv);
     for (int i = 0; i < 10000 && reads.load() < 50; i++) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
