@@ -44,20 +44,23 @@ build() { # build PRESET TARGET...: the target "units" stands for all unit tests
   # clang warns of more than gcc does; our warnings are errors in the builds by gcc.
   local werror=ON
   if [ "$preset" = fuzz ]; then werror=OFF; fi
-  cmake --preset "$preset" -DPB_NPM="$PWD/build/npm" -DPB_WERROR=$werror || return
+  cmake --preset "$preset" -DPB_NPM="$PWD/build/npm" -DPB_NPM_KUBERNETES="$PWD/build/npm-kubernetes" -DPB_WERROR=$werror || return
   if [ "$1" = units ]; then
     mapfile -t targets < <(cmake --build "build/$preset" --target help | sed -n 's/^\(unit_[a-z0-9_]*\): phony$/\1/p')
   fi
   cmake --build "build/$preset" -j "$jobs" --target "${targets[@]}"
 }
 
-npm_clients() { # the npm clients of tests/e2e, into the build folder
-  mkdir -p build/npm
-  cp tests/e2e/package.json tests/e2e/package-lock.json build/npm/
-  if ! cmp -s build/npm/package-lock.json build/npm/installed.json; then
-    (cd build/npm && npm ci --no-audit --no-fund --no-update-notifier) &&
-      cp build/npm/package-lock.json build/npm/installed.json
+npm_packages() { # npm_packages FROM TO: what FROM's package.json names, into the folder TO
+  mkdir -p "$2"
+  cp "$1/package.json" "$1/package-lock.json" "$2/"
+  if ! cmp -s "$2/package-lock.json" "$2/installed.json"; then
+    (cd "$2" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier) && cp "$2/package-lock.json" "$2/installed.json"
   fi
+}
+
+api_types() { # without them one test is skipped
+  npm_packages tests/kubernetes build/npm-kubernetes || echo "no API types: kubernetes_manifests will be skipped"
 }
 
 labels=("$@")
@@ -69,7 +72,8 @@ for label in "${labels[@]}"; do
 done
 
 phase "install packages" ./deploy/scripts/install_deps.sh test
-if want full e2e; then phase "install npm clients" npm_clients; fi
+if want full e2e; then phase "install npm clients" npm_packages tests/e2e build/npm; fi
+if want full; then phase "install API types" api_types; fi
 phase "build asan" build asan all
 if want full cluster; then phase "build release" build release pillarbox micro_count; fi
 if want full sim; then phase "build dev" build dev sim_mail; fi

@@ -30,11 +30,15 @@ static int run(struct ctl *c, int argc, char **argv)
     op.events = text(ctl_option(&argc, argv, "--events"));
     op.zone = text(ctl_option(&argc, argv, "--zone"));
     op.replace = ctl_flag(&argc, argv, "--replace");
-    if (argc != 1 || argv[0][0] == '-') {
+    bool once = ctl_flag(&argc, argv, "--once");
+    if (argc != 1 || argv[0][0] == '-' || (once && op.replace)) {
         return CTL_USAGE;
     }
     op.peer = argv[0];
     enum err e = ctl_call(c, (struct shard_id){0}, (struct account_id){0}, METHOD_NODE_SET, &op.base, &reply);
+    if (e == ERR_EXISTS && once) {
+        return 0;
+    }
     if (e != OK) {
         return explain(argv[0], op.replace, e);
     }
@@ -44,7 +48,8 @@ static int run(struct ctl *c, int argc, char **argv)
 
 CTL_CMD(node_add) = {
     .name = "node add",
-    .args = "PEER-ADDRESS [--rpc A] [--events A] [--zone Z] [--replace]",
-    .help = "let the node with this cluster.peer_address join; prints its id. --replace: its data directory was lost",
+    .args = "PEER-ADDRESS [--rpc A] [--events A] [--zone Z] [--replace | --once]",
+    .help = "let the node with this cluster.peer_address join; prints its id. --replace: its data directory was lost; "
+            "--once: no error if it has been added",
     .run = run,
 };

@@ -161,6 +161,7 @@ class Members(unittest.TestCase):
         self.assertEqual(b.ctl("cluster", "status", check=False).returncode, 1 if b.status()["led"] < 4 else 0)
         self.assertEqual(b.status()["cluster"], a.status()["cluster"])
         self.assertEqual(b.probe("healthz"), 200)
+        self.assertEqual(a.ctl("node", "add", "--once", b.peer).stdout, "")
         taken = a.ctl("node", "add", b.peer, check=False)
         self.assertEqual(taken.returncode, 1)
         self.assertIn("--replace", taken.stderr)
