@@ -111,7 +111,7 @@ TEST_F(ClusterTest, NodesThatNameEachOtherAreNotAskedForEver)
     enum err e;
     uint64_t began = now_ms();
     EXPECT_EQ(0u, call(1, 1500, &e));
-    EXPECT_EQ(ERR_UNAVAILABLE, e);
+    EXPECT_TRUE(e == ERR_UNAVAILABLE || e == ERR_TIMEOUT) << err_name(e); /* the last try may be under way then */
     EXPECT_GT(now_ms() - began, 900u);
     EXPECT_LT(nodes[1]->calls(METHOD_ACCOUNT) + nodes[2]->calls(METHOD_ACCOUNT), 60);
     EXPECT_GT(nodes[3]->calls(METHOD_ACCOUNT), 0) << "the others have a turn";
