@@ -38,11 +38,12 @@ static const struct seen *look(struct away *a, struct node_id id, bool up, uint6
     while (i < a->n && a->seen[i].id.v != id.v) {
         i++;
     }
+    if (i == DIR_NODES_ROWS_MAX) { /* full of nodes that were removed: all count anew */
+        i = a->n = 0;
+    }
     struct seen *s = &a->seen[i];
-    if (i == a->n) {
-        a->n++;
-        *s = (struct seen){id, up, now_ms};
-    } else if (s->up != up) {
+    if (i == a->n || s->up != up) {
+        a->n += i == a->n;
         *s = (struct seen){id, up, now_ms};
     }
     return s;
