@@ -70,7 +70,8 @@ struct server {
 
 /* server_listen.c: addresses and sockets. Errors are in why. */
 MUST_CHECK enum err server_address_parse(const char *text, struct server_listener *out_listener, struct buf *why);
-/* Binds and listens on one address; port 0 is replaced by the kernel's choice in a. shared: SO_REUSEPORT. */
+/* Binds and listens on one address; port 0 is replaced by the kernel's choice in a. shared: SO_REUSEPORT;
+ * else an address that is taken is tried for three seconds. */
 MUST_CHECK enum err server_address_listen(struct server_address *a, bool shared, int *out_fd, struct buf *why);
 
 /* server_accept.c: on the loop's thread. */

@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "frontend/net/server_internal.h"
 
 #define BACKLOG 1024
 #define HOST_BYTES_MAX 64
+#define TAKEN_TRIES 150 /* three seconds */
+#define TAKEN_POLL_MS 20
 
 static enum err complain(struct buf *why, const char *what, const char *text, int error)
 {
@@ -136,10 +139,23 @@ static int make_socket(struct server_address *a, bool shared, const char **out_w
     return fd;
 }
 
+/* The kernel takes an io_uring apart after its process is gone: the ports of a server that was killed are free a moment
+ * later, and the one that takes its place should not die of it. */
+static int make_free_socket(struct server_address *a, const char **out_what)
+{
+    int fd = make_socket(a, false, out_what);
+    for (unsigned i = 0; i < TAKEN_TRIES && fd < 0 && errno == EADDRINUSE; i++) {
+        const struct timespec ts = {.tv_nsec = TAKEN_POLL_MS * 1000000L};
+        (void)nanosleep(&ts, NULL);
+        fd = make_socket(a, false, out_what);
+    }
+    return fd;
+}
+
 enum err server_address_listen(struct server_address *a, bool shared, int *out_fd, struct buf *why)
 {
     const char *what;
-    int fd = make_socket(a, shared, &what);
+    int fd = shared ? make_socket(a, true, &what) : make_free_socket(a, &what);
     if (fd < 0) {
         int error = errno;
         char text[INET6_ADDRSTRLEN + 16];

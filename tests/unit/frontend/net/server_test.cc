@@ -1,5 +1,9 @@
 #include <sys/resource.h>
 
+#include <chrono>
+#include <memory>
+#include <thread>
+
 #include "net_fixture.h"
 #include "proto/base/metrics.h"
 
@@ -274,6 +278,19 @@ TEST(ServerStartTest, a_port_in_use_is_told_even_by_the_same_user)
     EXPECT_EQ(e.substr(0, 7), "ERR_IO ") << e;
     EXPECT_NE(e.find("errno 98"), std::string::npos) << e;
     EXPECT_NE(e.find(std::to_string(s.port())), std::string::npos) << e;
+}
+
+/* The kernel closes an io_uring's sockets a moment after a killed process is gone. */
+TEST(ServerStartTest, a_port_that_is_let_go_is_waited_for)
+{
+    auto before = std::make_unique<Server>(IO_BACKEND_EPOLL, Server::Options{});
+    const std::string address = "127.0.0.1:" + std::to_string(before->port());
+    std::thread ends([&before] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        before.reset();
+    });
+    EXPECT_EQ(start_error(address.c_str()), "OK ");
+    ends.join();
 }
 
 TEST(ServerMetricsTest, connections_and_bytes_are_counted)
