@@ -182,6 +182,7 @@ class Rig:
         self.may_refuse = False  # temporarily, in this round
         self.load = None         # of the round
         self.watchers = []
+        self.slowest_stop = 0    # of a node, in seconds
         self.begun = time.monotonic()
 
     def prepare(self):
