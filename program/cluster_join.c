@@ -9,6 +9,7 @@
 #include "proto/base/log.h"
 #include "proto/base/rng.h"
 #include "proto/rpc/client.h"
+#include "proto/rpc/level.h"
 #include "proto/rpc/method.h"
 #include "proto/schema/op.pb-c.h"
 #include "proto/schema/read.pb-c.h"
@@ -141,6 +142,7 @@ static enum err claim(struct join *j, const Pb__ReadMapResult *map, const char *
     op.peer = j->self.peer;
     op.rpc = j->self.rpc;
     op.events = j->self.events;
+    op.level = LEVEL_NOW;
     op.token = pb_bytes(slice_make(j->token.b, sizeof(j->token.b)));
     for (unsigned hop = 0; hop < HOPS_MAX && e == ERR_NOT_LEADER; hop++) {
         ProtobufCMessage *reply;
@@ -180,6 +182,7 @@ static enum err try_seed(struct join *j, const char *seed, struct node_identity 
         out->node.v = node;
         out->shards = map->shards;
         out->made = false;
+        out->level = LEVEL_FIRST; /* noted once it is seen */
     }
     return e;
 }
@@ -193,6 +196,9 @@ static void say_refusal(struct join *j, const char *seed, enum err e)
     if (e == ERR_NOTFOUND) {
         log_info("cluster.wait", "the cluster does not know this peer address yet: pillarbox ctl node add",
                  LOG_STR("peer", j->self.peer), LOG_STR("seed", seed));
+    } else if (e == ERR_UNSUPPORTED) {
+        log_warn("cluster.wait", "the cluster uses what this program does not know yet: run its version",
+                 LOG_U64("level", LEVEL_NOW), LOG_STR("seed", seed));
     } else if (e == ERR_EXISTS) {
         log_warn("cluster.wait",
                  "another data directory has this peer address; if that is lost: pillarbox ctl node add --replace",

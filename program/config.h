@@ -50,6 +50,7 @@ struct config {
     const char *cluster_node_ca;
     const char *cluster_frontend_ca;
     uint64_t cluster_replace_after_ms;
+    uint64_t cluster_level_max;
     uint64_t read_lease_drift_percent;
     /* frontend */
     const char *frontend_storage;

@@ -97,6 +97,11 @@ const struct config_key config_keys[] = {
        "A storage node that is not reached for so long is marked as away: another one takes over its votes and "
        "replicas, "
        "if there is one that has none of the same shard. 0: never (storage role)."),
+    NUM("cluster.level_max", cluster_level_max, "0", 0, 255,
+        "As long as a node holds the cluster's level down here, what is new in later versions is not used, and the "
+        "older "
+        "program can come back (`ctl cluster status` shows the level, which never goes down). 0: the program's own "
+        "(storage role)."),
     NUM("cluster.read_lease_drift_percent", read_lease_drift_percent, "0", 0, 50,
         "By how many percent the clocks of two storage nodes may differ in rate, e.g. 10: leaders then answer reads "
         "under a lease, without asking the others. A node whose clock is worse may answer with an old state. 0: no "

@@ -102,6 +102,7 @@ enum err storage_start(const struct config *c, bool in_process, struct storage *
         .rpc_address = self.rpc,
         .events_address = self.events,
         .replace_after_ms = c->cluster_replace_after_ms,
+        .level_max = (uint8_t)c->cluster_level_max,
         .peer_listen = c->cluster_peer_listen,
         .rpc_tls = s->rpc_tls,
         .peer_tls = s->peer_tls,

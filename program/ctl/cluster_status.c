@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "program/ctl_nodes.h"
+#include "proto/rpc/level.h"
 
 struct options {
     bool shards;
@@ -30,7 +31,29 @@ static void cluster_hex(const Pb__ReadMapResult *map, char out[33])
     u128_hex(&id, out);
 }
 
+static uint32_t cluster_level(const Pb__ReadMapResult *map)
+{
+    return map->cluster != NULL && map->cluster->level != 0 ? map->cluster->level : LEVEL_FIRST;
+}
+
+static uint32_t replicas(const Pb__ReadMapResult *map)
+{
+    return map->cluster != NULL && map->cluster->replicas != 0 ? map->cluster->replicas : 5;
+}
+
 /* --- text --- */
+
+static void print_pin(const Pb__ShardRow *pin)
+{
+    printf("pin\tshard=%u", pin->shard);
+    for (size_t i = 0; i < pin->n_nodes; i++) {
+        printf("%s%llu", i == 0 ? "\tnodes=" : ",", (unsigned long long)pin->nodes[i]);
+    }
+    if (pin->leader != 0) {
+        printf("\tleader=%llu", (unsigned long long)pin->leader);
+    }
+    putchar('\n');
+}
 
 static void print_text(const Pb__ReadMapResult *map, const struct options *o)
 {
@@ -38,10 +61,15 @@ static void print_text(const Pb__ReadMapResult *map, const struct options *o)
     cluster_hex(map, hex);
     printf("cluster  %s\nanswers  node %llu, leads %zu\nshards   %zu, led %zu\n", hex, (unsigned long long)map->node,
            leads(map, map->node), map->n_leaders, map->n_leaders - leads(map, 0));
+    printf("level    %u (node %llu's program knows %u)\nreplicas %u\n", cluster_level(map),
+           (unsigned long long)map->node, map->level != 0 ? map->level : LEVEL_FIRST, replicas(map));
     for (size_t i = 0; i < map->n_nodes; i++) {
         const Pb__NodeRow *r = map->nodes[i];
         printf("node %llu\t%s\tleads=%zu\tpeer=%s\trpc=%s\tevents=%s\n", (unsigned long long)r->node, ctl_node_state(r),
                leads(map, r->node), r->peer, r->rpc, r->events);
+    }
+    for (size_t i = 0; i < map->n_pins; i++) {
+        print_pin(map->pins[i]);
     }
     for (size_t i = 0; o->shards && i < map->n_leaders; i++) {
         printf("shard %zu\tleader=%llu\tterm=%llu\n", i, (unsigned long long)map->leaders[i],
@@ -73,8 +101,9 @@ static void print_json(const Pb__ReadMapResult *map, const struct options *o)
 {
     char hex[33];
     cluster_hex(map, hex);
-    printf("{\"cluster\":\"%s\",\"node\":%llu,\"shards\":%zu,\"led\":%zu,\"nodes\":[", hex,
-           (unsigned long long)map->node, map->n_leaders, map->n_leaders - leads(map, 0));
+    printf("{\"cluster\":\"%s\",\"node\":%llu,\"shards\":%zu,\"led\":%zu,\"level\":%u,\"replicas\":%u,\"nodes\":[", hex,
+           (unsigned long long)map->node, map->n_leaders, map->n_leaders - leads(map, 0), cluster_level(map),
+           replicas(map));
     for (size_t i = 0; i < map->n_nodes; i++) {
         const Pb__NodeRow *r = map->nodes[i];
         printf("%s{\"node\":%llu,\"state\":\"%s\",\"leads\":%zu", i == 0 ? "" : ",", (unsigned long long)r->node,

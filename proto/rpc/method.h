@@ -14,6 +14,8 @@
     X(DIR_ACCOUNT_ADD_MANY, dir_account_add_many, 5, OpDirAccountAddMany, OpDirAccountAddManyResult)                   \
     X(NODE_SET, node_set, 6, OpNodeSet, OpNodeSetResult)                                                               \
     X(NODE_CLAIM, node_claim, 7, OpNodeClaim, OpNodeClaimResult)                                                       \
+    X(CLUSTER_SET, cluster_set, 8, OpClusterSet, NONE)                                                                 \
+    X(SHARD_SET, shard_set, 9, OpShardSet, NONE)                                                                       \
     X(ACCOUNT_CREATE, account_create, 16, OpAccountCreate, NONE)                                                       \
     X(ACCOUNT_CREATE_MANY, account_create_many, 17, OpAccountCreateMany, NONE)                                         \
     X(ACCOUNT_REMOVE, account_remove, 18, OpAccountRemove, NONE)                                                       \

@@ -1,7 +1,7 @@
 /* The log entry of the mail store: a fixed little-endian header, then the bytes of the write RPC's request message
  * (proto/schema/op.proto). The leader gives it its time and random bits; apply is a pure function of (state, entry).
  *
- *   0 u8 version (1)   1 u8 0   2 u16 method   4 u32 shard   8 u64 account   16 u64 entry_ms   24 u64 issue_ms
+ *   0 u8 version (1)   1 u8 level - 1   2 u16 method   4 u32 shard   8 u64 account   16 u64 entry_ms   24 u64 issue_ms
  *  32 u8[16] request id   48 u8[32] random   80 op bytes
  */
 #ifndef STORAGE_APPLY_ENTRY_H
@@ -19,6 +19,7 @@ extern "C" {
 #define ENTRY_HEAD_BYTES 80
 
 struct entry_head {
+    uint8_t level; /* of the cluster when it was proposed (proto/rpc/level.h): what it means. 0 counts as 1 */
     uint16_t method;
     struct shard_id shard;
     struct account_id account;

@@ -1,7 +1,8 @@
 /* OpNodeClaim: a data directory takes the live row of its peer address by its token. Again with the same token is fine
  * and brings the addresses up to date. ERR_INVAL, ERR_LIMIT, ERR_NOTFOUND (no such row), ERR_EXISTS (another directory
- * has it). */
+ * has it), ERR_UNSUPPORTED (its program is older than what the cluster writes). */
 #include "storage/apply/op.h"
+#include "storage/directory/cluster.h"
 #include "storage/directory/nodes.h"
 
 struct plan {
@@ -16,6 +17,14 @@ static enum err check(const Pb__OpNodeClaim *req)
     }
     enum err e = dir_node_address_check(req->rpc);
     return e == OK ? dir_node_address_check(req->events) : e;
+}
+
+static enum err check_level(struct op_context *ox, const Pb__OpNodeClaim *req)
+{
+    struct dir_cluster cluster;
+    enum err e = dir_cluster_get(&ox->store, ox->arena, &cluster);
+    uint32_t knows = req->level != 0 ? req->level : LEVEL_FIRST;
+    return e == OK && knows < cluster.level ? ERR_UNSUPPORTED : e;
 }
 
 static enum err take(const Pb__OpNodeClaim *req, struct plan *p)
@@ -42,6 +51,9 @@ static enum err prepare(struct op_context *ox, const void *request, void **out_p
     }
     *out_plan = p;
     enum err e = check(req);
+    if (e == OK) {
+        e = check_level(ox, req);
+    }
     if (e == OK) {
         e = dir_nodes_get(&ox->store, ox->arena, &table);
     }

@@ -3,6 +3,7 @@
 #include "storage/apply/handoff.h"
 #include "storage/apply/staging.h"
 #include "storage/check/check_run.h"
+#include "storage/directory/cluster.h"
 #include "storage/directory/directory.h"
 #include "storage/directory/nodes.h"
 
@@ -222,6 +223,26 @@ static enum err check_nodes(struct check_run *r)
     return e;
 }
 
+static enum err check_cluster(struct check_run *r)
+{
+    struct key k;
+    struct arena arena;
+    struct dir_cluster cluster;
+    struct dir_pins pins;
+    arena_init(&arena, NODES_ARENA_BYTES);
+    enum err e = dir_cluster_get(&r->store, &arena, &cluster);
+    if (e == OK) {
+        e = dir_pins_get(&r->store, &arena, &pins);
+    }
+    if (e == ERR_CORRUPT) {
+        dir_key(&k, &r->store, DIRECTORY_CLUSTER);
+        check_report(r, &k, "the cluster's settings or a pinned shard cannot be read");
+        e = OK;
+    }
+    arena_fini(&arena);
+    return e;
+}
+
 static enum err check_directory(struct check_run *r)
 {
     struct key k;
@@ -243,6 +264,9 @@ static enum err check_directory(struct check_run *r)
     if (e == OK && memcmp(d.counts, d.config.counts, sizeof(d.counts)) != 0) {
         dir_key(&k, &r->store, DIRECTORY_CONFIG);
         check_report(r, &k, "the counts of accounts by shard are wrong");
+    }
+    if (e == OK) {
+        e = check_cluster(r);
     }
     return e == OK ? check_nodes(r) : e;
 }

@@ -6,6 +6,8 @@
  *   'l' domain 0 local 0 seq(1)  one alias target, as written
  *   'n' domain 0 local           le64 account, le32 shard
  *   'o' node(8)                  the cluster's nodes (storage/directory/nodes.h)
+ *   'p' shard(4)                 where a shard is pinned (storage/directory/cluster.h)
+ *   'v'                          the cluster's settings (the same)
  *
  * An address with an empty local part ("@example.test") names the domain's catch-all: aliases only. */
 #ifndef STORAGE_DIRECTORY_DIRECTORY_H
@@ -30,6 +32,8 @@ enum directory_table {
     DIRECTORY_ALIASES = 'l',
     DIRECTORY_NAMES = 'n',
     DIRECTORY_NODES = 'o',
+    DIRECTORY_PINS = 'p',
+    DIRECTORY_CLUSTER = 'v',
 };
 
 struct dir_name {

@@ -40,6 +40,7 @@ struct node_facts {
     uint64_t uptime_ms;
     bool read_only;  /* above the watermark */
     uint32_t shards; /* account shards; numbers 0..shards exist */
+    uint8_t level;   /* that its program may be asked to understand (proto/rpc/level.h) */
 };
 
 struct node_info {

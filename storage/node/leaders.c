@@ -9,6 +9,7 @@
 
 #define ASK_MS 2000
 #define VALID_MS 5000
+#define LEVEL_VALID_MS 20000 /* each node is asked once in as many seconds as there are nodes */
 #define ARENA_BYTES ((size_t)1 << 20)
 
 struct heard {
@@ -17,9 +18,16 @@ struct heard {
     uint64_t until_ms;
 };
 
+struct level {
+    struct node_id node;
+    uint8_t level;
+    uint64_t until_ms;
+};
+
 struct leaders {
     struct node *node;
-    pthread_mutex_t lock; /* heard, asking */
+    pthread_mutex_t lock; /* heard, levels, asking */
+    struct level levels[DIR_NODES_LIVE_MAX];
     bool asking;
     struct rpc_call call;
     size_t turn; /* who is asked next */
@@ -61,6 +69,24 @@ static void take(struct leaders *l, const Pb__ReadMapResult *map)
     }
 }
 
+/* The oldest word gives way. */
+static void take_level(struct leaders *l, const Pb__ReadMapResult *map)
+{
+    struct level *at = &l->levels[0];
+    for (size_t i = 0; i < DIR_NODES_LIVE_MAX; i++) {
+        struct level *v = &l->levels[i];
+        if (v->node.v == map->node) {
+            at = v;
+            break;
+        }
+        at = v->until_ms < at->until_ms ? v : at;
+    }
+    uint32_t level = map->level != 0 ? map->level : LEVEL_FIRST;
+    *at = (struct level){.node = {map->node},
+                         .level = level < UINT8_MAX ? (uint8_t)level : UINT8_MAX,
+                         .until_ms = clock_mono_ms(l->node->clock) + LEVEL_VALID_MS};
+}
+
 static void answered(struct rpc_call *call)
 {
     struct leaders *l = call->user;
@@ -72,6 +98,7 @@ static void answered(struct rpc_call *call)
     ASSERT(pthread_mutex_lock(&l->lock) == 0);
     if (good) {
         take(l, (const Pb__ReadMapResult *)(const void *)map);
+        take_level(l, (const Pb__ReadMapResult *)(const void *)map);
     }
     l->asking = false;
     ASSERT(pthread_mutex_unlock(&l->lock) == 0);
@@ -106,7 +133,7 @@ static struct node_id next_to_ask(struct leaders *l)
 
 void leaders_tick(struct leaders *l)
 {
-    struct node_id to = misses_any(l) ? next_to_ask(l) : (struct node_id){0};
+    struct node_id to = misses_any(l) || level_is_due(l->node) ? next_to_ask(l) : (struct node_id){0};
     if (to.v == 0) {
         return;
     }
@@ -148,4 +175,18 @@ struct node_id leaders_get(struct leaders *l, struct shard_id shard, uint64_t *o
         *out_term = other ? h.term : own_term;
     }
     return other ? h.leader : own;
+}
+
+uint8_t leaders_level(struct leaders *l, struct node_id node)
+{
+    uint8_t level = 0;
+    ASSERT(pthread_mutex_lock(&l->lock) == 0);
+    for (size_t i = 0; i < DIR_NODES_LIVE_MAX; i++) {
+        const struct level *v = &l->levels[i];
+        if (v->node.v == node.v && clock_mono_ms(l->node->clock) < v->until_ms) {
+            level = v->level;
+        }
+    }
+    ASSERT(pthread_mutex_unlock(&l->lock) == 0);
+    return level;
 }

@@ -130,6 +130,7 @@ static void facts(void *ctx, struct node_facts *out)
         .cluster_id = n->identity.cluster,
         .uptime_ms = clock_mono_ms(n->clock) - n->started_ms,
         .shards = n->identity.shards,
+        .level = level_known(n),
         .read_only = stats.above_watermark,
     };
 }
@@ -195,6 +196,18 @@ static enum err rpc_open(struct node *n, const struct node_config *cfg, struct b
     return rpc_server_open(&rc, &n->rpc, why);
 }
 
+static enum err level_check(const struct node *n, struct buf *why)
+{
+    uint32_t level = node_table_cluster(n).level;
+    if (level <= LEVEL_NOW) {
+        return OK;
+    }
+    enum err e = buf_printf(why, "%s: the cluster is at level %u, this program knows %d: run a newer version",
+                            n->data_dir, level, LEVEL_NOW);
+    (void)e; /* a courtesy */
+    return ERR_UNSUPPORTED;
+}
+
 static enum err parts_start(struct node *n, const struct node_config *cfg, struct buf *why)
 {
     enum err e = node_dir_open(n->data_dir, cfg->shards, &n->identity, why);
@@ -210,6 +223,7 @@ static enum err parts_start(struct node *n, const struct node_config *cfg, struc
     }
     if (e == OK) {
         node_table_refresh(n);
+        e = level_check(n, why);
     }
     if (e == OK) {
         e = read_cache_new(CACHE_BYTES, &n->cache);
@@ -335,6 +349,7 @@ enum err node_start(const struct node_config *cfg, struct node **out, struct buf
     n->rng = rng_system();
     n->started_ms = clock_mono_ms(n->clock);
     n->reserve_bytes = cfg->reserve_bytes;
+    n->level_max = cfg->level_max;
     n->info =
         (struct node_info){.ctx = n, .facts = facts, .shard = shard_info, .leader = shard_leader, .group = shard_group};
     n->hint_epoch = rng_u64(n->rng);

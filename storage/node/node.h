@@ -37,7 +37,8 @@ struct node_config {
     const char *rpc_address;
     const char *events_address;
     uint64_t replace_after_ms; /* a node that is not reached for so long is replaced where there is room; 0: never */
-    const char *peer_listen;   /* where other nodes dial; NULL or empty: this one stays alone */
+    uint8_t level_max; /* of the cluster, as long as this node has a say (proto/rpc/level.h); 0: as the program knows */
+    const char *peer_listen; /* where other nodes dial; NULL or empty: this one stays alone */
     /* Of tcp connections, outlive the node; NULL: plain. */
     const struct rpc_tls *rpc_tls;  /* RPC and hints */
     const struct rpc_tls *peer_tls; /* between nodes */

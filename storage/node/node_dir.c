@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "proto/base/rng.h"
+#include "proto/rpc/level.h"
 
 #define FILE_BYTES_MAX 4096
 #define PATH_BYTES_MAX 4096
@@ -60,8 +61,16 @@ static enum err identity_parse(const char *path, const char *text, struct node_i
     if (slice_u64(line_value(text, "pillarbox-data"), &format) != OK) {
         return explain(why, ERR_CORRUPT, path, "not a Pillarbox data directory's node.id");
     }
-    if (format != NODE_DIR_FORMAT) {
+    if (format != NODE_DIR_FORMAT && format != NODE_DIR_FORMAT_LEVEL) {
         return explain(why, ERR_UNSUPPORTED, path, "written by another version of Pillarbox");
+    }
+    uint64_t level = LEVEL_FIRST;
+    if (format == NODE_DIR_FORMAT_LEVEL && slice_u64(line_value(text, "level"), &level) != OK) {
+        return explain(why, ERR_CORRUPT, path, "damaged: a level is expected");
+    }
+    if (level < LEVEL_FIRST || level > LEVEL_NOW) {
+        return explain(why, ERR_UNSUPPORTED, path,
+                       "the cluster uses what this program does not know yet: run the newer version again");
     }
     if (u128_from_hex(line_value(text, "cluster"), &id.cluster) != OK ||
         slice_u64(line_value(text, "node"), &id.node.v) != OK || id.node.v == 0 ||
@@ -70,6 +79,7 @@ static enum err identity_parse(const char *path, const char *text, struct node_i
     }
     id.shards = (uint32_t)shards;
     id.made = slice_eq_str(line_value(text, "made"), "yes");
+    id.level = (uint8_t)level;
     *out = id;
     return OK;
 }
@@ -136,9 +146,15 @@ static enum err identity_put(const char *path, const struct node_identity *id, b
 {
     char hex[33];
     char text[FILE_BYTES_MAX];
+    char level[32] = "";
+    int format = NODE_DIR_FORMAT;
     u128_hex(&id->cluster, hex);
-    snprintf(text, sizeof(text), "pillarbox-data %d\ncluster %s\nnode %llu\nshards %u\n%s", NODE_DIR_FORMAT, hex,
-             (unsigned long long)id->node.v, id->shards, id->made ? "made yes\n" : "");
+    if (id->level > LEVEL_FIRST) {
+        format = NODE_DIR_FORMAT_LEVEL;
+        snprintf(level, sizeof(level), "level %u\n", id->level);
+    }
+    snprintf(text, sizeof(text), "pillarbox-data %d\ncluster %s\nnode %llu\nshards %u\n%s%s", format, hex,
+             (unsigned long long)id->node.v, id->shards, id->made ? "made yes\n" : "", level);
     return file_put(path, "node.id", text, replace);
 }
 
@@ -184,7 +200,8 @@ static enum err first_identity(const char *path, const struct node_identity *id,
 
 static struct node_identity fresh_identity(uint32_t shards)
 {
-    return (struct node_identity){.cluster = rng_u128(rng_system()), .node = {1}, .shards = shards};
+    return (struct node_identity){
+        .cluster = rng_u128(rng_system()), .node = {1}, .shards = shards, .level = LEVEL_FIRST};
 }
 
 enum err node_dir_found(const char *path, uint32_t shards, struct node_identity *out, struct buf *why)
@@ -222,6 +239,18 @@ enum err node_dir_made(const char *path, const struct node_identity *id, struct 
     made.made = true;
     enum err e = identity_put(path, &made, true);
     return e == OK ? OK : explain(why, e, path, strerror(errno));
+}
+
+enum err node_dir_level(const char *path, uint8_t level, struct node_identity *io_id, struct buf *why)
+{
+    struct node_identity id = *io_id;
+    id.level = level;
+    enum err e = identity_put(path, &id, true);
+    if (e != OK) {
+        return explain(why, e, path, strerror(errno));
+    }
+    *io_id = id;
+    return OK;
 }
 
 static enum err token_make(const char *path, struct u128 *out, struct buf *why)

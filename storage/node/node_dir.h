@@ -5,9 +5,12 @@
  *     node 1
  *     shards 64
  *     made yes
+ *     level 2
  *
- * The last line is added once the store has a replica of every shard: from then on a store that is missing, or has
- * fewer, has lost the node's votes and is refused. A directory of another format version is refused. Files are written
+ * `made` is added once the store has a replica of every shard: from then on a store that is missing, or has fewer, has
+ * lost the node's votes and is refused. `level` is the cluster's (proto/rpc/level.h) once that is above the first; the
+ * format is 2 then, so that a program older than levels refuses the directory, and a later one does so if it does not
+ * know the level. A directory of another format version is refused. Files are written
  * under a new name, flushed and renamed, so that they are whole or absent.
  *
  * A directory that waits to join a cluster has `node.claim`, the token by which it claims its row of the node table:
@@ -27,12 +30,14 @@ extern "C" {
 #endif
 
 #define NODE_DIR_FORMAT 1
+#define NODE_DIR_FORMAT_LEVEL 2 /* with a level */
 
 struct node_identity {
     struct u128 cluster;
     struct node_id node;
     uint32_t shards;
-    bool made; /* the store has had all its replicas */
+    bool made;     /* the store has had all its replicas */
+    uint8_t level; /* of the cluster, as far as this node has seen */
 };
 
 /* Reads the identity, or makes the directory and a fresh one (new cluster, node 1, `shards`). ERR_IO, ERR_CORRUPT (also
@@ -49,6 +54,8 @@ MUST_CHECK enum err node_dir_claim_token(const char *path, struct u128 *out, str
 MUST_CHECK enum err node_dir_adopt(const char *path, const struct node_identity *id, struct buf *why);
 /* Adds `made yes`. */
 MUST_CHECK enum err node_dir_made(const char *path, const struct node_identity *id, struct buf *why);
+/* Notes the cluster's level, also in io_id. */
+MUST_CHECK enum err node_dir_level(const char *path, uint8_t level, struct node_identity *io_id, struct buf *why);
 /* Free bytes of the directory's file system for unprivileged users. */
 uint64_t node_dir_free_bytes(const char *path);
 

@@ -72,8 +72,9 @@ struct node {
     char peer_address[256];
     char rpc_address[256];
     char events_address[256];
-    bool row_refused; /* the courier's thread */
-    bool made;        /* the courier's: node.id says that all replicas were there */
+    uint8_t level_max; /* of the configuration; 0: as the program */
+    bool row_refused;  /* the courier's thread */
+    bool made;         /* the courier's: node.id says that all replicas were there */
 
     /* the volume's thread */
     pthread_t writer;
@@ -137,6 +138,7 @@ struct proposal_spec {
     struct slice body;     /* must stay until done */
     uint64_t staged_index; /* != 0: `body` is a chunk of it, and there is no op */
     uint64_t staged_offset;
+    bool raises_level;                                                        /* of the cluster: all nodes were asked */
     void (*done)(struct node_write *w, enum err status, struct slice result); /* frees w */
     void *user;
 };
@@ -171,6 +173,14 @@ MUST_CHECK enum err upkeep_node_set(struct node *n, const Pb__OpNodeSet *set);
 /* --- away.c, on the courier's thread, once a second --- */
 MUST_CHECK enum err away_new(uint64_t replace_after_ms, struct away **out);
 void away_tick(struct node *n);
+
+/* --- level.c --- */
+/* What this program may be asked to understand. */
+uint8_t level_known(const struct node *n);
+/* Others' levels are wanted. Any thread. */
+bool level_is_due(const struct node *n);
+/* On the courier's thread, once a second. */
+void level_tick(struct node *n);
 
 /* --- hints.c --- */
 /* On the volume's thread, after each turn. */

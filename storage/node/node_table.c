@@ -9,22 +9,42 @@
 
 #define ARENA_BYTES ((size_t)4 << 20)
 
+/* Compared as a whole: what is not used is zero. */
+struct content {
+    size_t n;
+    struct dir_cluster cluster;
+    struct node_table_row rows[DIR_NODES_ROWS_MAX];
+};
+
 struct node_table {
     pthread_mutex_t refresh; /* one reads at a time, so that an older snapshot never wins; held before `lock` */
     pthread_mutex_t lock;
     uint64_t generation;
-    size_t n;
-    struct node_table_row rows[DIR_NODES_ROWS_MAX];
-    struct node_table_row fresh[DIR_NODES_ROWS_MAX]; /* of who refreshes */
+    uint8_t level; /* now.cluster.level; atomic */
+    struct content now;
+    struct content fresh; /* of who refreshes */
+    size_t pins_bytes;
+    struct node_table_pin *pins; /* by shard */
+    struct node_table_pin *fresh_pins;
 };
 
 enum err node_table_new(struct node *n, struct node_table **out)
 {
     struct node_table *t = mem_zalloc(sizeof(*t));
-    (void)n;
     if (t == NULL) {
         return ERR_NOMEM;
     }
+    t->pins_bytes = n->n_shards * sizeof(t->pins[0]);
+    t->pins = mem_zalloc(t->pins_bytes);
+    t->fresh_pins = mem_zalloc(t->pins_bytes);
+    if (t->pins == NULL || t->fresh_pins == NULL) {
+        mem_free(t->fresh_pins);
+        mem_free(t->pins);
+        mem_free(t);
+        return ERR_NOMEM;
+    }
+    t->now.cluster = (struct dir_cluster){.level = LEVEL_FIRST, .replicas = DIR_REPLICAS_MAX};
+    t->level = LEVEL_FIRST;
     pthread_mutex_init(&t->refresh, NULL);
     pthread_mutex_init(&t->lock, NULL);
     *out = t;
@@ -35,6 +55,8 @@ void node_table_free(struct node_table *t)
 {
     pthread_mutex_destroy(&t->refresh);
     pthread_mutex_destroy(&t->lock);
+    mem_free(t->fresh_pins);
+    mem_free(t->pins);
     mem_free(t);
 }
 
@@ -63,10 +85,47 @@ static enum err rows_take(const struct dir_nodes *from, struct node_table_row *o
     return OK;
 }
 
-static enum err rows_read(struct node *n, struct node_table_row *out, size_t *out_n)
+static void pins_take(const struct node *n, const struct dir_pins *from, struct node_table_pin *out)
+{
+    memset(out, 0, n->n_shards * sizeof(*out));
+    for (size_t i = 0; i < from->n; i++) {
+        const Pb__ShardRow *r = from->rows[i];
+        if (r->shard >= n->n_shards) {
+            continue; /* pinned in vain */
+        }
+        struct node_table_pin *to = &out[r->shard];
+        to->n = r->n_nodes;
+        memcpy(to->nodes, r->nodes, r->n_nodes * sizeof(to->nodes[0]));
+        to->leader = r->leader;
+    }
+}
+
+static enum err rows_read(struct node *n, struct store *s, struct arena *arena, struct content *out,
+                          struct node_table_pin *out_pins)
+{
+    struct dir_nodes rows;
+    struct dir_pins pins;
+    memset(out, 0, sizeof(*out));
+    enum err e = dir_nodes_get(s, arena, &rows);
+    if (e == OK) {
+        e = rows_take(&rows, out->rows);
+        out->n = rows.n;
+    }
+    if (e == OK) {
+        e = dir_cluster_get(s, arena, &out->cluster);
+    }
+    if (e == OK) {
+        e = dir_pins_get(s, arena, &pins);
+    }
+    if (e == OK) {
+        pins_take(n, &pins, out_pins);
+    }
+    return e;
+}
+
+static enum err directory_read(struct node *n, struct content *out, struct node_table_pin *out_pins)
 {
     struct arena arena;
-    struct dir_nodes rows;
     struct store s;
     enum err e = kv_begin(n->kv, false, &s.t);
     if (e != OK) {
@@ -75,13 +134,7 @@ static enum err rows_read(struct node *n, struct node_table_row *out, size_t *ou
     arena_init(&arena, ARENA_BYTES);
     e = volume_state_prefix(n->volume, (struct shard_id){0}, s.prefix);
     if (e == OK) {
-        e = dir_nodes_get(&s, &arena, &rows);
-    }
-    if (e == OK) {
-        e = rows_take(&rows, out);
-    }
-    if (e == OK) {
-        *out_n = rows.n;
+        e = rows_read(n, &s, &arena, out, out_pins);
     }
     arena_fini(&arena);
     kv_abort(s.t);
@@ -91,14 +144,14 @@ static enum err rows_read(struct node *n, struct node_table_row *out, size_t *ou
 void node_table_refresh(struct node *n)
 {
     struct node_table *t = n->table;
-    size_t count = 0;
     pthread_mutex_lock(&t->refresh);
-    enum err e = rows_read(n, t->fresh, &count);
-    size_t bytes = count * sizeof(t->fresh[0]);
-    if (e == OK && (count != t->n || memcmp(t->fresh, t->rows, bytes) != 0)) {
+    enum err e = directory_read(n, &t->fresh, t->fresh_pins);
+    if (e == OK &&
+        (memcmp(&t->fresh, &t->now, sizeof(t->now)) != 0 || memcmp(t->fresh_pins, t->pins, t->pins_bytes) != 0)) {
         pthread_mutex_lock(&t->lock);
-        memcpy(t->rows, t->fresh, bytes);
-        t->n = count;
+        memcpy(&t->now, &t->fresh, sizeof(t->now));
+        memcpy(t->pins, t->fresh_pins, t->pins_bytes);
+        __atomic_store_n(&t->level, (uint8_t)t->now.cluster.level, __ATOMIC_RELAXED);
         __atomic_add_fetch(&t->generation, 1, __ATOMIC_RELEASE);
         pthread_mutex_unlock(&t->lock);
     }
@@ -113,9 +166,9 @@ enum err node_table_get(const struct node *n, struct node_id id, struct node_tab
     struct node_table *t = n->table;
     enum err e = ERR_NOTFOUND;
     pthread_mutex_lock(&t->lock);
-    for (size_t i = 0; i < t->n && e != OK; i++) {
-        if (t->rows[i].id.v == id.v) {
-            *out = t->rows[i];
+    for (size_t i = 0; i < t->now.n && e != OK; i++) {
+        if (t->now.rows[i].id.v == id.v) {
+            *out = t->now.rows[i];
             e = OK;
         }
     }
@@ -127,10 +180,32 @@ size_t node_table_list(const struct node *n, struct node_table_row *out, size_t 
 {
     struct node_table *t = n->table;
     pthread_mutex_lock(&t->lock);
-    size_t count = t->n;
-    memcpy(out, t->rows, (count < max ? count : max) * sizeof(*out));
+    size_t count = t->now.n;
+    memcpy(out, t->now.rows, (count < max ? count : max) * sizeof(*out));
     pthread_mutex_unlock(&t->lock);
     return count;
+}
+
+struct dir_cluster node_table_cluster(const struct node *n)
+{
+    struct node_table *t = n->table;
+    pthread_mutex_lock(&t->lock);
+    struct dir_cluster c = t->now.cluster;
+    pthread_mutex_unlock(&t->lock);
+    return c;
+}
+
+uint8_t node_table_level(const struct node *n)
+{
+    return __atomic_load_n(&n->table->level, __ATOMIC_RELAXED);
+}
+
+void node_table_pins(const struct node *n, struct node_table_pin *out)
+{
+    struct node_table *t = n->table;
+    pthread_mutex_lock(&t->lock);
+    memcpy(out, t->pins, t->pins_bytes);
+    pthread_mutex_unlock(&t->lock);
 }
 
 uint64_t node_table_generation(const struct node *n)

@@ -4,6 +4,7 @@
 #ifndef STORAGE_NODE_NODE_TABLE_H
 #define STORAGE_NODE_NODE_TABLE_H
 
+#include "storage/directory/cluster.h"
 #include "storage/directory/nodes.h"
 
 #ifdef __cplusplus
@@ -25,6 +26,13 @@ struct node_table_row {
     char events[DIR_NODE_ADDRESS_BYTES_MAX + 1];
 };
 
+/* Where a shard is pinned; all zero: nowhere. */
+struct node_table_pin {
+    uint64_t nodes[DIR_REPLICAS_MAX];
+    size_t n;
+    uint64_t leader;
+};
+
 MUST_CHECK enum err node_table_new(struct node *n, struct node_table **out);
 void node_table_free(struct node_table *t);
 /* Reads the rows again. What fails is logged, and the table stays as it was. */
@@ -34,6 +42,12 @@ void node_table_refresh(struct node *n);
 MUST_CHECK enum err node_table_get(const struct node *n, struct node_id id, struct node_table_row *out);
 /* Copies up to max rows, ascending by id, removed ones included; returns how many there are. */
 size_t node_table_list(const struct node *n, struct node_table_row *out, size_t max);
+/* The cluster's settings. */
+struct dir_cluster node_table_cluster(const struct node *n);
+/* Its level alone, without a mutex: what this node may propose. */
+uint8_t node_table_level(const struct node *n);
+/* Copies what is known of n_shards shards, from the directory on. */
+void node_table_pins(const struct node *n, struct node_table_pin *out);
 /* Another number after each change. */
 uint64_t node_table_generation(const struct node *n);
 

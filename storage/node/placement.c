@@ -60,6 +60,31 @@ static size_t in_zone(const struct placement_table *t, const struct placement_wa
     return n;
 }
 
+/* The node may hold something, and does not yet. */
+static bool is_free(const struct placement_node *n, bool away, const struct placement_wanted *w)
+{
+    return !n->draining && n->away == away && !is_wanted(w, n->id);
+}
+
+static const struct node_table_pin *pin_of(const struct placement_table *t, struct shard_id shard)
+{
+    static const struct node_table_pin none;
+    return t->pins != NULL ? &t->pins[shard.v] : &none;
+}
+
+static const struct placement_node *pin_next(const struct placement_table *t, struct shard_id shard, bool away,
+                                             const struct placement_wanted *w)
+{
+    const struct node_table_pin *pin = pin_of(t, shard);
+    for (size_t i = 0; i < pin->n; i++) {
+        const struct placement_node *n = node_find(t, (struct node_id){pin->nodes[i]});
+        if (n != NULL && is_free(n, away, w)) {
+            return n;
+        }
+    }
+    return NULL;
+}
+
 /* The next one: of the zone with the fewest so far the highest draw. NULL: there is none left. */
 static const struct placement_node *draw_next(const struct placement_table *t, struct shard_id shard, bool away,
                                               const struct placement_wanted *w)
@@ -68,7 +93,7 @@ static const struct placement_node *draw_next(const struct placement_table *t, s
     size_t best_zone = 0;
     for (size_t i = 0; i < t->n; i++) {
         const struct placement_node *n = &t->nodes[i];
-        if (n->draining || n->away != away || is_wanted(w, n->id)) {
+        if (!is_free(n, away, w)) {
             continue;
         }
         size_t zone = in_zone(t, w, n->zone);
@@ -82,10 +107,13 @@ static const struct placement_node *draw_next(const struct placement_table *t, s
 
 void placement_wanted(const struct placement_table *t, struct shard_id shard, struct placement_wanted *out)
 {
+    const size_t pinned = pin_of(t, shard)->n;
+    const size_t max = pinned != 0 ? pinned : t->replicas;
     memset(out, 0, sizeof(*out));
     for (int away = 0; away <= 1; away++) {
         const struct placement_node *n;
-        while (out->n < PLACEMENT_VOTERS_MAX && (n = draw_next(t, shard, away != 0, out)) != NULL) {
+        while (out->n < max && ((n = pin_next(t, shard, away != 0, out)) != NULL ||
+                                (n = draw_next(t, shard, away != 0, out)) != NULL)) {
             out->nodes[out->n++] = n->id;
             out->here += away == 0;
         }
@@ -182,13 +210,17 @@ static void hand_over(struct node_id to, struct placement_step *out)
     out->to = to;
 }
 
-/* The wanted voters in turn, by shard: leaders are spread, and everybody agrees on who it should be. n_servers: nobody.
- */
+/* The one that the shard's leadership is pinned to; else the wanted voters in turn, by shard: leaders are spread, and
+ * everybody agrees on who it should be. n_servers: nobody. */
 static size_t preferred(const struct view *v)
 {
     const struct volume_status *st = v->st;
     size_t order[RAFT_SERVERS_MAX];
     size_t n = 0;
+    size_t pinned = server_find(st, (struct node_id){pin_of(v->t, v->shard)->leader});
+    if (pinned < st->n_servers && is_voter(v, pinned) && stands(v, pinned) && is_up(v->t, st->servers[pinned].node)) {
+        return pinned;
+    }
     for (size_t i = 0; i < st->n_servers; i++) {
         size_t at = n;
         if (!is_voter(v, i) || !stands(v, i)) {

@@ -4,12 +4,13 @@
 #define STORAGE_NODE_PLACEMENT_H
 
 #include "replication/volume.h"
+#include "storage/node/node_table.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define PLACEMENT_VOTERS_MAX 5
+#define PLACEMENT_VOTERS_MAX DIR_REPLICAS_MAX
 /* A standby, or a preferred leader, that lacks no more entries than this has caught up: the rest is on its way. */
 #define PLACEMENT_BEHIND_MAX 256
 
@@ -38,11 +39,14 @@ struct placement_table {
     const struct placement_node *nodes; /* the live ones */
     size_t n;                           /* 0: nothing is known, nothing is done */
     struct node_id highest;             /* what is above it and not there is news, not gone */
+    size_t replicas;                    /* of a shard that is not pinned: 1, 3 or 5 */
+    const struct node_table_pin *pins;  /* by shard; NULL: none */
 };
 
-/* Which nodes the shard belongs on, a function of the table alone: all of them up to PLACEMENT_VOTERS_MAX; of more,
- * those that the shard's number draws, one a zone as far as there are zones, those that are away last. A node that
- * comes or goes changes only what it draws itself. */
+/* Which nodes the shard belongs on, a function of the table alone: those that it is pinned to and that can hold it; for
+ * the rest, up to `replicas` (a pinned one: as many as it is pinned to), those that the shard's number draws, one a
+ * zone as far as there are zones, those that are away last. A node that comes or goes changes only what it draws
+ * itself. */
 struct placement_wanted {
     struct node_id nodes[PLACEMENT_VOTERS_MAX];
     size_t n;

@@ -33,7 +33,9 @@ struct placement {
     struct node_id highest;
     struct placement_node nodes[DIR_NODES_ROWS_MAX];
     uint64_t up_since_ms[DIR_NODES_ROWS_MAX]; /* of nodes[i]; UINT64_MAX: not up */
-    unsigned transfers;                       /* begun in this run */
+    struct dir_cluster cluster;
+    struct node_table_pin *pins; /* by shard */
+    unsigned transfers;          /* begun in this run */
     unsigned changes;
     pthread_mutex_t mutex;       /* seen */
     struct placement_seen *seen; /* by shard */
@@ -44,12 +46,15 @@ enum err placement_new(struct node *n, struct placement **out)
 {
     struct placement *p = mem_zalloc(sizeof(*p) + n->n_shards * sizeof(p->shards[0]));
     struct placement_seen *seen = mem_zalloc(n->n_shards * sizeof(*seen));
-    if (p == NULL || seen == NULL) {
+    struct node_table_pin *pins = mem_zalloc(n->n_shards * sizeof(*pins));
+    if (p == NULL || seen == NULL || pins == NULL) {
         mem_free(p);
         mem_free(seen);
+        mem_free(pins);
         return ERR_NOMEM;
     }
     p->seen = seen;
+    p->pins = pins;
     ASSERT(pthread_mutex_init(&p->mutex, NULL) == 0);
     *out = p;
     return OK;
@@ -59,6 +64,7 @@ void placement_free(struct placement *p)
 {
     ASSERT(pthread_mutex_destroy(&p->mutex) == 0);
     mem_free(p->seen);
+    mem_free(p->pins);
     mem_free(p);
 }
 
@@ -133,6 +139,8 @@ static void look_at_nodes(struct node *n, struct placement *p, uint64_t now_ms)
     memcpy(p->up_since_ms, since, count * sizeof(since[0]));
     p->n_nodes = count;
     p->highest = n_rows > 0 ? rows[n_rows - 1].id : (struct node_id){0};
+    p->cluster = node_table_cluster(n);
+    node_table_pins(n, p->pins);
 }
 
 static void change(struct node *n, struct placement *p, struct shard_id shard, const struct placement_step *step)
@@ -177,7 +185,7 @@ uint64_t placement_run(struct node *n, uint64_t now_ms)
             seen_set(p, i, NULL, false);
             continue;
         }
-        const struct placement_table t = {p->nodes, p->n_nodes, p->highest};
+        const struct placement_table t = {p->nodes, p->n_nodes, p->highest, p->cluster.replicas, p->pins};
         placement_decide(&st, n->identity.node, n->shards[i].id, &t, &step);
         seen_set(p, i, &st, step.settled);
         settled += step.settled;

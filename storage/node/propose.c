@@ -3,10 +3,12 @@
 #include "proto/base/bytes.h"
 #include "proto/base/mem.h"
 #include "proto/base/metrics.h"
+#include "proto/rpc/level.h"
 #include "proto/schema/op.pb-c.h"
 #include "storage/node/courier.h"
 #include "storage/node/linear.h"
 #include "storage/node/node_internal.h"
+#include "storage/node/node_table.h"
 
 #define ISSUE_SKEW_MS (5 * 60 * 1000) /* ARCHITECTURE, section 6.1 */
 
@@ -35,6 +37,8 @@ static bool grows(unsigned method)
     case METHOD_DIR_ACCOUNT_REMOVE:
     case METHOD_NODE_SET:
     case METHOD_NODE_CLAIM:
+    case METHOD_CLUSTER_SET:
+    case METHOD_SHARD_SET:
     case METHOD_STAGE_ABORT:
     case METHOD_HANDOFF_DONE:
     case METHOD_PURGE:
@@ -49,9 +53,16 @@ static bool grows(unsigned method)
     }
 }
 
+/* Do all nodes of the cluster understand it? */
+static bool level_allows(const struct node *n, unsigned method, struct slice op)
+{
+    return level_needed(method, op) <= node_table_level(n);
+}
+
 static void entry_fill(struct node *n, struct node_write *w, const struct entry_head *from, struct slice op)
 {
     struct entry_head h = *from;
+    h.level = node_table_level(n);
     h.entry_ms = clock_wall_ms(n->clock);
     rng_fill(n->rng, h.random, sizeof(h.random));
     entry_head_encode(&h, w->data);
@@ -116,6 +127,7 @@ static bool has_field(struct slice message, uint64_t field)
 }
 
 #define DELIVER_FIELD_HANDOFFS 5 /* proto/schema/op.proto */
+#define CLUSTER_FIELD_LEVEL 1
 
 static struct node_write *write_new(struct node *n, size_t op_bytes, uint32_t shard, unsigned method)
 {
@@ -143,6 +155,14 @@ void propose_request(struct node *n, struct rpc_request *r)
     if (issued_too_far(n, r->head.issue_ms)) {
         metric_inc(&metric_expired);
         refuse(r, ERR_EXPIRED);
+        return;
+    }
+    if (!level_allows(n, r->head.method, r->meta)) {
+        refuse(r, ERR_UNSUPPORTED);
+        return;
+    }
+    if (r->head.method == METHOD_CLUSTER_SET && has_field(r->meta, CLUSTER_FIELD_LEVEL)) {
+        refuse(r, ERR_PERM); /* the directory's leader alone knows when (level.c) */
         return;
     }
     struct node_write *w = write_new(n, r->meta.n, r->head.shard.v, r->head.method);
@@ -216,6 +236,9 @@ void propose_checked(struct node *n, struct rpc_request *r, struct kv_txn *t)
 
 enum err propose_own(struct node *n, const struct proposal_spec *spec)
 {
+    if (!spec->raises_level && !level_allows(n, spec->method, spec->op)) {
+        return ERR_UNSUPPORTED;
+    }
     struct node_write *w = write_new(n, spec->op.n, spec->shard.v, spec->method);
     if (w == NULL) {
         return ERR_NOMEM;

@@ -127,4 +127,5 @@ void upkeep_tick(struct node *n)
     (void)note_made(n);
     keep_row(n);
     away_tick(n);
+    level_tick(n);
 }

@@ -445,6 +445,15 @@ class Shard
         node.node = 0;
         node.peer = const_cast<char *>("tcp://b:1");
         make(METHOD_NODE_SET, 0, &node.base);
+        Pb__OpClusterSet settings = PB__OP_CLUSTER_SET__INIT;
+        settings.level = 2;
+        make(METHOD_CLUSTER_SET, 0, &settings.base);
+        Pb__OpShardSet pin = PB__OP_SHARD_SET__INIT;
+        uint64_t nodes[] = {1};
+        pin.shard = 3;
+        pin.nodes = nodes;
+        pin.n_nodes = 1;
+        make(METHOD_SHARD_SET, 0, &pin.base);
     }
 };
 

@@ -7,7 +7,7 @@
 void entry_head_encode(const struct entry_head *h, uint8_t out[ENTRY_HEAD_BYTES])
 {
     out[0] = ENTRY_VERSION;
-    out[1] = 0;
+    out[1] = h->level > 0 ? h->level - 1 : 0;
     put_le16(out + 2, h->method);
     put_le32(out + 4, h->shard.v);
     put_le64(out + 8, h->account.v);
@@ -19,9 +19,10 @@ void entry_head_encode(const struct entry_head *h, uint8_t out[ENTRY_HEAD_BYTES]
 
 enum err entry_decode(struct slice data, struct entry_head *out, struct slice *out_op)
 {
-    if (data.n < ENTRY_HEAD_BYTES || data.p[0] != ENTRY_VERSION || data.p[1] != 0) {
+    if (data.n < ENTRY_HEAD_BYTES || data.p[0] != ENTRY_VERSION || data.p[1] == UINT8_MAX) {
         return ERR_CORRUPT;
     }
+    out->level = data.p[1] + 1;
     out->method = get_le16(data.p + 2);
     out->shard.v = get_le32(data.p + 4);
     out->account.v = get_le64(data.p + 8);

@@ -1,4 +1,5 @@
 #include "proto/base/mem.h"
+#include "proto/rpc/level.h"
 #include "replication/volume.h"
 #include "storage/apply/common/dedupe.h"
 #include "storage/apply/common/event_log.h"
@@ -158,7 +159,9 @@ static enum err fsm_apply(void *ctx, struct kv_txn *txn, struct repl_position po
     ox.body_bytes = body_bytes;
     ox.events = &f->events;
     enum err e = OK;
-    if (decoded != OK || head.shard.v != f->cfg.shard.v) {
+    if (decoded == OK && head.level > LEVEL_NOW) {
+        e = ERR_CORRUPT; /* a newer program's: whatever it means, guessing would fork the replicas */
+    } else if (decoded != OK || head.shard.v != f->cfg.shard.v) {
         e = put_status(&f->value, ERR_INVAL);
     } else {
         e = run(f, &ox, op_bytes);

@@ -89,6 +89,11 @@ void set_up_directory(Shard &s)
         node.peer = const_cast<char *>(peer);
         ASSERT_EQ(OK, s.apply(METHOD_NODE_SET, &node.base, 0).status);
     }
+    Pb__OpNodeClaim claim = PB__OP_NODE_CLAIM__INIT;
+    static std::string token(16, 't');
+    claim.peer = const_cast<char *>("tcp://n2:1");
+    claim.token = bin(token);
+    ASSERT_EQ(OK, s.apply(METHOD_NODE_CLAIM, &claim.base, 0).status);
 }
 
 /* The entry's head and body, the same for every replica and attempt. */
@@ -451,6 +456,21 @@ std::vector<Entry> directory_entries()
     claim.peer = const_cast<char *>("tcp://n3:1");
     claim.token = bin(token);
     e.push_back({METHOD_NODE_CLAIM, pack(claim), 0, ""});
+    Pb__OpClusterSet cluster = PB__OP_CLUSTER_SET__INIT;
+    cluster.level = 2;
+    cluster.replicas = 3;
+    e.push_back({METHOD_CLUSTER_SET, pack(cluster), 0, ""});
+    Pb__OpShardSet pin = PB__OP_SHARD_SET__INIT;
+    static uint64_t pinned[] = {2};
+    pin.shard = 7;
+    pin.nodes = pinned;
+    pin.n_nodes = 1;
+    pin.leader = 2;
+    e.push_back({METHOD_SHARD_SET, pack(pin), 0, ""});
+    pin.n_nodes = 0;
+    pin.leader = 0;
+    pin.unpin = true;
+    e.push_back({METHOD_SHARD_SET, pack(pin), 0, ""});
     return e;
 }
 

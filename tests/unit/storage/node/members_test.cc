@@ -17,7 +17,7 @@ class Members : public NodeTest
     /* As a directory that has joined a cluster. */
     void adopt(uint64_t id, const struct u128 &of)
     {
-        struct node_identity identity = {of, {id}, 4, false};
+        struct node_identity identity = {of, {id}, 4, false, LEVEL_FIRST};
         struct buf why;
         buf_init(&why, 1024);
         mkdir(dir.c_str(), 0700);
@@ -119,6 +119,7 @@ TEST_F(Members, ItsReplicasAreThereAfterItsFirstStartAndNeverMadeAnew)
 
 TEST_F(Members, TheFoundersStoreMayNotComeBackEmpty)
 {
+    level_max = 1; /* node.id's last line is cut below */
     up();
     EXPECT_TRUE(is_made());
     down();
@@ -165,6 +166,7 @@ TEST_F(Members, AStoreOfAnotherNodeOrClusterIsRefused)
 TEST_F(Members, TheNodeTableIsInTheMapAndInMemoryAsSoonAsItChanges)
 {
     up();
+    ASSERT_TRUE(eventually([&] { return node_table_level(node) == LEVEL_NOW; }));
     uint64_t before = node_table_generation(node);
     struct node_table_row row;
     EXPECT_EQ(ERR_NOTFOUND, node_table_get(node, {2}, &row));
@@ -187,6 +189,39 @@ TEST_F(Members, TheNodeTableIsInTheMapAndInMemoryAsSoonAsItChanges)
     down();
     up();
     EXPECT_EQ(2u, node_table_list(node, two, 2)) << "read at the start";
+}
+
+TEST_F(Members, ANodeAloneRaisesTheLevelByItselfAndNotesIt)
+{
+    Pb__OpClusterSet set = PB__OP_CLUSTER_SET__INIT;
+    up();
+    ASSERT_TRUE(eventually([&] { return node_table_level(node) == LEVEL_NOW; }));
+    ASSERT_TRUE(eventually([&] { return id_text().find("\nlevel 2\n") != std::string::npos; })) << id_text();
+    set.replicas = 3;
+    EXPECT_EQ(OK, call(0, 0, METHOD_CLUSTER_SET, &set.base).e());
+    ASSERT_TRUE(eventually([&] { return node_table_cluster(node).replicas == 3; }));
+    set.level = LEVEL_NOW + 1;
+    EXPECT_EQ(ERR_PERM, call(0, 0, METHOD_CLUSTER_SET, &set.base).e()) << "nobody asks for a level";
+    down();
+    ASSERT_EQ(OK, start()) << why_text;
+}
+
+/* As long as some node may be older, nothing is proposed that it would not understand. */
+TEST_F(Members, WhatIsNewIsRefusedBelowItsLevel)
+{
+    level_max = 1;
+    up();
+    Pb__OpClusterSet set = PB__OP_CLUSTER_SET__INIT;
+    set.replicas = 3;
+    EXPECT_EQ(ERR_UNSUPPORTED, call(0, 0, METHOD_CLUSTER_SET, &set.base).e());
+    Pb__OpNodeSet zone = PB__OP_NODE_SET__INIT;
+    zone.peer = const_cast<char *>("tcp://b:1");
+    zone.zone = const_cast<char *>("east");
+    EXPECT_EQ(ERR_UNSUPPORTED, call(0, 0, METHOD_NODE_SET, &zone.base).e());
+    EXPECT_EQ(OK, add("tcp://b:1"));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1500)); /* more than one tick */
+    EXPECT_EQ(1, node_table_level(node));
+    EXPECT_EQ(std::string::npos, id_text().find("level")) << id_text();
 }
 
 TEST_F(Members, TheFounderWritesItsRowAndKeepsItRight)

@@ -1,5 +1,7 @@
 #include "storage/node/node_dir.h"
 
+#include "proto/rpc/level.h"
+
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -93,10 +95,31 @@ TEST_F(NodeDir, IsMadeOnceAndFoundAgain)
 
 TEST_F(NodeDir, ANewerFormatIsRefused)
 {
-    write("pillarbox-data 2\ncluster 0123456789abcdef0123456789abcdef\nnode 1\nshards 64\n");
+    write("pillarbox-data 3\ncluster 0123456789abcdef0123456789abcdef\nnode 1\nshards 64\nlevel 2\n");
     struct node_identity id;
     EXPECT_EQ(node_dir_open(dir.c_str(), 8, &id, &why), ERR_UNSUPPORTED);
     EXPECT_NE(reason().find("another version"), std::string::npos) << reason();
+}
+
+TEST_F(NodeDir, TheClustersLevelIsNotedAndAHigherOneRefused)
+{
+    struct node_identity id;
+    struct node_identity again;
+    ASSERT_EQ(node_dir_open(dir.c_str(), 8, &id, &why), OK) << reason();
+    EXPECT_EQ(id.level, LEVEL_FIRST);
+    id.made = true;
+    ASSERT_EQ(node_dir_level(dir.c_str(), 2, &id, &why), OK) << reason();
+    EXPECT_EQ(id.level, 2);
+    ASSERT_EQ(node_dir_read(dir.c_str(), &again, &why), OK) << reason();
+    EXPECT_TRUE(again.level == 2 && again.made && u128_eq(&again.cluster, &id.cluster));
+    std::ifstream in(dir + "/node.id");
+    std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    EXPECT_EQ(text.substr(0, 17), "pillarbox-data 2\n") << "a program from before levels refuses it";
+    write(text.substr(0, text.find("level")) + "level " + std::to_string(LEVEL_NOW + 1) + "\n");
+    EXPECT_EQ(node_dir_read(dir.c_str(), &again, &why), ERR_UNSUPPORTED);
+    EXPECT_NE(reason().find("newer version"), std::string::npos) << reason();
+    write(text.substr(0, text.find("level")));
+    EXPECT_EQ(node_dir_read(dir.c_str(), &again, &why), ERR_CORRUPT);
 }
 
 TEST_F(NodeDir, DamageIsRefusedAndNotWrittenOver)

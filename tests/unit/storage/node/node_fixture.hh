@@ -78,7 +78,8 @@ class NodeTest : public ::testing::Test
     struct rpc_client *client = nullptr;
     std::string why_text;
     std::string peer_address; /* of the node to be started */
-    uint64_t last_hint = 0;   /* of the last reply */
+    uint8_t level_max = 0;
+    uint64_t last_hint = 0; /* of the last reply */
     std::mutex kept_mutex;
     std::list<std::string> kept;
 
@@ -120,6 +121,7 @@ class NodeTest : public ::testing::Test
         cfg.dedupe_ms = 15 * 60 * 1000;
         cfg.peer_address = peer_address.c_str();
         cfg.rpc_address = rpc_url.c_str();
+        cfg.level_max = level_max;
         buf_init(&why, 4096);
         enum err e = node_start(&cfg, &node, &why);
         why_text.assign((const char *)buf_slice(&why).p, buf_slice(&why).n);

@@ -42,10 +42,10 @@ std::vector<placement_node> nodes(std::vector<uint64_t> ids)
 constexpr uint32_t SHARD = 60;
 
 placement_step decide(const Group &g, const std::vector<placement_node> &n, uint32_t shard = SHARD, uint64_t self = 1,
-                      uint64_t highest = 9)
+                      uint64_t highest = 9, size_t replicas = 5, const node_table_pin *pins = nullptr)
 {
     placement_step s;
-    placement_table t = {n.data(), n.size(), {highest}};
+    placement_table t = {n.data(), n.size(), {highest}, replicas, pins};
     placement_decide(&g.st, {self}, {shard}, &t, &s);
     return s;
 }
@@ -326,7 +326,7 @@ TEST(Placement, OfMoreNodesAnotherGetsWhatOneThatIsAwayHeld)
 
 std::set<uint64_t> wanted(const std::vector<placement_node> &n, uint32_t shard)
 {
-    placement_table t = {n.data(), n.size(), {99}};
+    placement_table t = {n.data(), n.size(), {99}, 5, nullptr};
     struct placement_wanted w;
     placement_wanted(&t, {shard}, &w);
     EXPECT_EQ(w.voters % 2, 1u);
@@ -405,6 +405,68 @@ TEST(Placement, AGroupMovesToWhereItBelongsAMemberAtATime)
             EXPECT_EQ(w.count(g.st.servers[i].node.v) == 1, g.st.servers[i].role == V);
         }
     }
+}
+
+/* --- what an operator asked for --- */
+
+std::set<uint64_t> wanted_by(const std::vector<placement_node> &n, uint32_t shard, size_t replicas,
+                             const node_table_pin *pins)
+{
+    placement_table t = {n.data(), n.size(), {99}, replicas, pins};
+    struct placement_wanted w;
+    placement_wanted(&t, {shard}, &w);
+    std::set<uint64_t> out;
+    for (size_t i = 0; i < w.n; i++) {
+        out.insert(w.nodes[i].v);
+    }
+    return out;
+}
+
+TEST(Placement, OfFiveNodesThreeReplicasAreOnThreeEach)
+{
+    auto n = nodes({1, 2, 3, 4, 5});
+    std::map<uint64_t, int> has;
+    for (uint32_t shard = 1; shard <= 100; shard++) {
+        auto w = wanted_by(n, shard, 3, nullptr);
+        EXPECT_EQ(w.size(), 3u);
+        for (uint64_t id : w) {
+            has[id]++;
+        }
+    }
+    for (uint64_t id = 1; id <= 5; id++) { /* 60 each */
+        EXPECT_GT(has[id], 40) << id;
+    }
+    EXPECT_EQ(wanted_by(n, 7, 1, nullptr).size(), 1u);
+}
+
+TEST(Placement, APinnedShardBelongsWhereItIsPinnedAndWhoCannotHoldItIsReplaced)
+{
+    auto n = nodes({1, 2, 3, 4, 5, 6});
+    std::vector<node_table_pin> pins(8);
+    pins[7] = {{2, 6, 4}, 3, 0};
+    EXPECT_EQ(wanted_by(n, 7, 5, pins.data()), (std::set<uint64_t>{2, 4, 6})) << "so many as it is pinned to";
+    EXPECT_EQ(wanted_by(n, 6, 5, pins.data()), wanted(n, 6));
+    auto w = wanted_by(draining(n, 6), 7, 5, pins.data());
+    EXPECT_TRUE(w.size() == 3 && w.count(2) && w.count(4) && !w.count(6));
+    w = wanted_by(away(n, 4), 7, 5, pins.data());
+    EXPECT_TRUE(w.size() == 3 && w.count(2) && w.count(6) && !w.count(4));
+    EXPECT_EQ(wanted_by(nodes({1, 2}), 7, 5, pins.data()), (std::set<uint64_t>{1, 2})) << "the nodes that there are";
+}
+
+TEST(Placement, APinnedLeaderLeadsWhileItCan)
+{
+    auto n = nodes({1, 2, 3});
+    std::vector<node_table_pin> pins(SHARD + 1);
+    pins[SHARD].leader = 3;
+    Group g({{{1}, V}, {{2}, V}, {{3}, V}});
+    placement_step s = decide(g, n, SHARD, 1, 9, 5, pins.data());
+    ASSERT_EQ(s.act, PLACEMENT_TRANSFER);
+    EXPECT_EQ(s.to.v, 3u);
+    EXPECT_EQ(decide(g, n, SHARD, 3, 9, 5, pins.data()).act, PLACEMENT_NOTHING);
+    n[2].up = false;
+    EXPECT_EQ(decide(g, n, SHARD, 1, 9, 5, pins.data()).act, PLACEMENT_NOTHING) << "by its number, 1 leads";
+    pins[SHARD].leader = 9;
+    EXPECT_EQ(decide(g, nodes({1, 2, 3}), SHARD, 1, 9, 5, pins.data()).act, PLACEMENT_NOTHING) << "no member";
 }
 
 } // namespace
