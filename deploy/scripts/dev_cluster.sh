@@ -83,6 +83,7 @@ recall() { # what `start` was told
   [ -f "$dir/cluster.env" ] || die "no cluster in $dir: dev_cluster.sh start makes one (--dir, PILLARBOX_DEV_DIR)"
   dir=$(cd "$dir" && pwd)
   . "$dir/cluster.env"
+  bin=${PB_BIN:-$bin} # another version, for what is started from now on
 }
 node_of() { # the command's first argument
   local n=${arguments[0]:-}
