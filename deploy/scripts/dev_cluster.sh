@@ -5,6 +5,7 @@
 #   dev_cluster.sh start [--nodes 3] [--frontends 2] [--users N] [--insecure-auth] [--dir DIR] [--flush-delay-ms N]
 #                        [--net 127.0.0] [--port-base 2000] [--shards 64] [--set key=value]...
 #   dev_cluster.sh stop | status [--json]
+#   dev_cluster.sh add-node                     (one more storage node)
 #   dev_cluster.sh kill N | start-node N | pause N | resume N | cut N [in|out] | heal N     (storage node N)
 #   dev_cluster.sh kill-frontend N | start-frontend N | ctl [--] ARGUMENT...
 #
@@ -25,7 +26,7 @@ nodes=3 frontends=2 users=0 insecure=false flush_delay=0 net=127.0.0 base=2000 s
 settings=()
 domain=example.test
 
-usage() { sed -n '2,23s/^# \{0,1\}//p' "$0"; exit "$1"; }
+usage() { sed -n '2,24s/^# \{0,1\}//p' "$0"; exit "$1"; }
 say() { printf '==> %s\n' "$*" >&2; }
 die() { printf 'dev_cluster: %s\n' "$*" >&2; exit 1; }
 
@@ -366,6 +367,12 @@ start_node() {
   node_start "$n"
   join "$n"
 }
+add_node() {
+  nodes=$((nodes + 1))
+  remember
+  "$root/deploy/scripts/make_certs.sh" "$dir/certs" --nodes "$nodes" --frontends "$frontends" >/dev/null
+  start_node "$nodes"
+}
 
 # --- cuts: a table of nft for each node; its processes send from its own address ---
 
@@ -392,6 +399,7 @@ case $command in
   stop) stop ;;
   status) status ;;
   kill) n=$(node_of) && kill_hard "$(node_dir "$n")" ;;
+  add-node) add_node ;;
   start-node) n=$(node_of) && start_node "$n" ;;
   pause) n=$(node_of) && node_signal "$n" STOP ;;
   resume) n=$(node_of) && node_signal "$n" CONT ;;

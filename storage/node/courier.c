@@ -1,5 +1,6 @@
 #include "storage/node/courier.h"
 #include "storage/node/leaders.h"
+#include "storage/node/leftovers.h"
 
 #include <time.h>
 
@@ -188,6 +189,7 @@ static void *courier_run(void *arg)
             upkeep_tick(c->node);
             others_follow_table(c->node->others);
             leaders_tick(c->node->leaders);
+            leftovers_tick(c->node->leftovers);
             housekeep(c);
             tick_ms = clock_mono_ms(c->node->clock) + TICK_MS;
         }

@@ -1,4 +1,5 @@
 #include "storage/node/leaders.h"
+#include "storage/node/leftovers.h"
 #include "storage/node/node.h"
 
 #include <stdio.h>
@@ -244,6 +245,9 @@ static enum err parts_start(struct node *n, const struct node_config *cfg, struc
         e = leaders_new(n, &n->leaders);
     }
     if (e == OK) {
+        e = leftovers_new(n, &n->leftovers);
+    }
+    if (e == OK) {
         e = others_open(n, cfg, &n->others);
     }
     if (e == OK) {
@@ -288,6 +292,7 @@ static void parts_stop(struct node *n)
     linear_close(n);
     others_close(n->others);
     leaders_free(n->leaders);
+    leftovers_free(n->leftovers);
     mem_free(n->away);
     if (n->rpc != NULL) {
         rpc_server_close(n->rpc);

@@ -29,6 +29,7 @@ struct node_table;
 struct peers;
 struct away;
 struct leaders;
+struct leftovers;
 struct others;
 struct placement;
 
@@ -68,6 +69,7 @@ struct node {
     struct peers *peers; /* NULL: the node is alone */
     struct others *others;
     struct leaders *leaders;
+    struct leftovers *leftovers;
     struct away *away;
     char peer_address[256];
     char rpc_address[256];

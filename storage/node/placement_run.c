@@ -4,6 +4,7 @@
 #include "proto/base/log.h"
 #include "proto/base/mem.h"
 #include "proto/base/metrics.h"
+#include "storage/node/leftovers.h"
 #include "storage/node/node_table.h"
 #include "storage/node/peers.h"
 #include "storage/node/placement.h"
@@ -200,6 +201,7 @@ uint64_t placement_run(struct node *n, uint64_t now_ms)
         log_info("placement.change", "groups of shards led here take their next step to what the node table wants",
                  LOG_U64("groups", p->changes));
     }
+    leftovers_run(n->leftovers, now_ms);
     metric_set(&metric_settled, settled);
     metric_set(&metric_voters, voters);
     return PLACEMENT_MS;

@@ -231,6 +231,9 @@ class Rig:
         print(f"round {self.rounds}, {what}: {sum(self.ledger.counts.values())} operations so far, "
               f"{time.monotonic() - before:.1f} s", flush=True)
 
+    def ended(self):
+        """The cluster is stopped, its folder is still there."""
+
     def run(self, rounds):
         try:
             self.prepare()
@@ -240,6 +243,7 @@ class Rig:
             self.cluster.run("stop")
             assert not self.cluster.defects(), self.cluster.defects()
             self.cluster.check()
+            self.ended()
         except BaseException:
             print(self.cluster.logs()[-30000:])
             self.cluster.abandon()
