@@ -298,6 +298,7 @@ void World::step_ms(uint64_t ms)
                 n->power_on();
             } else if (n->alive() && now_ >= n->busy_until && now_ >= n->wake_at) {
                 n->turn();
+                leftovers(n.get());
             } else if (n->alive() && now_ >= n->reads_at) {
                 n->tick_reads();
             }

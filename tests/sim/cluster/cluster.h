@@ -56,6 +56,7 @@ struct Options {
     int stall_per_min = 0;     /* a disk does not answer for a while: no turns, but reads and pings go on */
     int lag_per_min = 0;       /* a leader's clock runs slow while nobody hears it: it believes to lead for long */
     int change_per_min = 0;    /* of the configuration */
+    uint64_t quiet_ms = 15000; /* a replica that hears no leader for so long asks whether it is still a member */
     int transfer_per_min = 2;
     int loss_percent = 1; /* of the messages */
     uint64_t delay_ms = 5;
@@ -77,7 +78,7 @@ struct Options {
 };
 
 struct Counts {
-    uint64_t acks, refused, unknown, elections, crashes, messages, changes, commits, bytes;
+    uint64_t acks, refused, unknown, elections, crashes, messages, changes, emptied, commits, bytes;
     uint64_t reads, reads_refused, reads_late, reads_stale, reads_leased;
 };
 
@@ -197,6 +198,14 @@ class World
     void node_faults(Node *n);
     void network_faults();
     void change_something();
+    void leftovers(Node *n);
+    struct Leftover {
+        uint64_t quiet_since = 0;
+        uint64_t answer_at = 0; /* 0: nobody was asked */
+        uint64_t term = 0;
+        bool gone = false;
+    };
+    void ask_members(Node *n, uint32_t shard, Leftover *o);
     bool add_server(uint32_t shard, unsigned id, std::vector<struct raft_server_info> *all);
     bool wait_for_leaders(uint64_t ms);
     bool agree(std::string *why);
@@ -207,8 +216,9 @@ class World
     uint64_t now_ = 1000;
     bool quiet_ = false;
     struct rng rng_;
-    std::vector<std::vector<Link>> links_;  /* [from][to] */
-    std::multimap<uint64_t, Frame> frames_; /* by arrival: pings and their answers */
+    std::vector<std::vector<Link>> links_;                        /* [from][to] */
+    std::multimap<uint64_t, Frame> frames_;                       /* by arrival: pings and their answers */
+    std::map<std::pair<uint64_t, uint32_t>, Leftover> leftovers_; /* by node and shard */
 };
 
 } // namespace cluster

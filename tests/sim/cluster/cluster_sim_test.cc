@@ -39,13 +39,13 @@ cluster::Options options_of(uint64_t seed)
     o.log_entries_max = seed % 3 == 1 ? 40 : 100000; /* a short log: who was away catches up by a copy */
     o.log_bytes_max = 1 << 30;
     o.log_age_ms = seed % 3 == 2 ? 10000 : 0;
-    o.copy_bytes_per_s = seed % 2 == 1 ? 1 << 20 : 0; /* copies wait for their turn */
     o.crash_per_min = static_cast<int>(seed % 5) * 4;
     o.cut_per_min = static_cast<int>(seed % 4) * 10;
     o.partition_per_min = static_cast<int>(seed % 6);
     o.full_per_min = seed % 4 == 1 ? 10 : 0;
     o.stall_per_min = seed % 5 == 3 ? 4 : 0;
     o.change_per_min = seed % 2 == 0 ? 40 : 0;
+    o.quiet_ms = seed % 8 == 0 ? 15000 : env("PB_SIM_QUIET_MS", 3000);
     o.transfer_per_min = static_cast<int>(seed % 3) * 4;
     o.loss_percent = static_cast<int>(seed % 4);
     o.delay_ms = seed % 5 == 2 ? 60 : 5;
@@ -53,6 +53,7 @@ cluster::Options options_of(uint64_t seed)
     o.ops_per_s = 10 + static_cast<int>(seed % 8) * 10;
     o.lag_per_min = seed % 4 == 3 ? 4 : 0;
     o.body_max = seed % 9 == 4 ? 60000 : 9000;
+    o.copy_bytes_per_s = seed % 2 == 1 ? 120 * o.body_max : 0; /* copies wait for their turn */
     o.trace = env("PB_SIM_TRACE", 0) != 0;
     o.jump_per_min = seed % 6 == 5 ? 6 : 0;
     if (env("PB_SIM_LEASE", seed / 4 % 2 == 0)) {
@@ -75,6 +76,7 @@ TEST(ClusterSim, KeepsItsPromisesUnderRandomLoadAndFaults)
         all.elections += w.counts.elections;
         all.crashes += w.counts.crashes;
         all.changes += w.counts.changes;
+        all.emptied += w.counts.emptied;
         all.messages += w.counts.messages;
         all.unknown += w.counts.unknown;
         all.commits += w.counts.commits;
@@ -91,11 +93,12 @@ TEST(ClusterSim, KeepsItsPromisesUnderRandomLoadAndFaults)
         printf("%llu reads, %llu under a lease, %llu refused, %llu in vain\n",
                static_cast<unsigned long long>(all.reads), static_cast<unsigned long long>(all.reads_leased),
                static_cast<unsigned long long>(all.reads_refused), static_cast<unsigned long long>(all.reads_late));
-        printf("%llu acks, %llu tried again, %llu elections, %llu crashes, %llu changes, %llu messages, %llu commits\n",
+        printf("%llu acks, %llu tried again, %llu elections, %llu crashes, %llu changes, %llu left, %llu messages, "
+               "%llu commits\n",
                static_cast<unsigned long long>(all.acks), static_cast<unsigned long long>(all.unknown),
                static_cast<unsigned long long>(all.elections), static_cast<unsigned long long>(all.crashes),
-               static_cast<unsigned long long>(all.changes), static_cast<unsigned long long>(all.messages),
-               static_cast<unsigned long long>(all.commits));
+               static_cast<unsigned long long>(all.changes), static_cast<unsigned long long>(all.emptied),
+               static_cast<unsigned long long>(all.messages), static_cast<unsigned long long>(all.commits));
     }
 }
 

@@ -50,6 +50,7 @@ inline PostOptions swarm(uint64_t seed)
     o.full_per_min = some({0, 0, 10, 30});
     o.stall_per_min = some({0, 0, 3, 8});
     o.change_per_min = some({0, 0, 40});
+    o.quiet_ms = 3000;
     o.transfer_per_min = some({0, 4, 10});
     o.loss_percent = some({0, 1, 3});
     o.delay_ms = one_of({2, 5, 60});
