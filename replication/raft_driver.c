@@ -246,6 +246,11 @@ struct node_id raft_driver_leader(struct raft_driver *d)
     return leader;
 }
 
+uint64_t raft_driver_silent_ms(struct raft_driver *d, uint64_t now_ms)
+{
+    return d->raft.state == RAFT_LEADER ? 0 : now_ms - d->heard_ms;
+}
+
 bool raft_driver_serves(struct raft_driver *d)
 {
     return raft_driver_leads(d) && raft_commit_index(&d->raft) >= d->serves_from;

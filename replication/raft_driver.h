@@ -156,6 +156,9 @@ static inline bool raft_driver_changing(const struct raft_driver *d)
 uint64_t raft_driver_vote(const struct raft_driver *d);
 /* Who leads as far as this server knows; 0 = nobody. */
 struct node_id raft_driver_leader(struct raft_driver *d);
+/* For how long no leader was heard, since the start at most; 0: it leads. A standby believes in its leader for ever, as
+ * it will not stand for election. */
+uint64_t raft_driver_silent_ms(struct raft_driver *d, uint64_t now_ms);
 /* Leads, and an entry of its own term is committed or nothing was uncommitted when it was elected: everything that was
  * ever committed is known to be (ARCHITECTURE, section 7). */
 bool raft_driver_serves(struct raft_driver *d);

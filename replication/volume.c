@@ -335,6 +335,7 @@ enum err volume_status(struct volume *v, struct shard_id shard, struct volume_st
     memset(out, 0, sizeof(*out));
     out->term = raft_driver_term(g->raft);
     out->leader = raft_driver_leader(g->raft);
+    out->silent_ms = raft_driver_silent_ms(g->raft, clock_mono_ms(v->cfg.clock));
     out->serves = raft_driver_serves(g->raft);
     out->log_first = g->meta.log_first;
     out->log_last = g->meta.log_last;

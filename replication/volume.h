@@ -138,13 +138,14 @@ MUST_CHECK enum err volume_change(struct volume *v, struct shard_id shard, const
 /* Throws away what this node has of a shard whose group it has left, and waits for a leader with an empty replica that
  * keeps its term and vote. The caller knows that the group's configuration of `term` is committed without this node
  * (the leader of that term said so), and that no leader was heard here since long before it asked: else a replica that
- * was taken in again could vote with less than it had. ERR_NOTFOUND; ERR_LOCKED: a leader is known, a later term was
- * seen, or something is under way; ERR_FULL, ERR_NOMEM: later. OK also when it is empty. The rows are deleted in steps
- * (replication/README.md). */
+ * was taken in again could vote with less than it had. ERR_NOTFOUND; ERR_LOCKED: a leader was heard lately, a later
+ * term was seen, or something is under way; ERR_FULL, ERR_NOMEM: later. OK also when it is empty. The rows are deleted
+ * in steps (replication/README.md). */
 MUST_CHECK enum err volume_replica_empty(struct volume *v, struct shard_id shard, uint64_t term);
 struct volume_status {
     uint64_t term;
     struct node_id leader; /* 0 = nobody known */
+    uint64_t silent_ms;    /* since a leader was heard; 0: this node leads */
     bool serves;           /* this node leads and knows everything that was committed */
     uint64_t log_first, log_last, commit, applied;
     bool changing; /* the configuration is not committed yet */

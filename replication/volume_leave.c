@@ -11,9 +11,10 @@ static bool is_empty(const struct group *g)
     return g->meta.log_last == 0 && g->meta.applied == 0;
 }
 
-static bool is_idle(const struct group *g, uint64_t term)
+static bool is_idle(const struct volume *v, const struct group *g, uint64_t term)
 {
-    return group_is_durable(g) && g->leader == 0 && g->copy_in == NULL && list_empty(&g->copies) && g->n_waiting == 0 &&
+    bool silent = raft_driver_silent_ms(g->raft, clock_mono_ms(v->cfg.clock)) >= v->limits.election_ms;
+    return silent && group_is_durable(g) && g->copy_in == NULL && list_empty(&g->copies) && g->n_waiting == 0 &&
            g->n_flights == 0 && g->meta.term <= term;
 }
 
@@ -60,7 +61,7 @@ enum err volume_replica_empty(struct volume *v, struct shard_id shard, uint64_t 
     if (is_empty(g)) {
         return OK;
     }
-    if (!is_idle(g, term)) {
+    if (!is_idle(v, g, term)) {
         return ERR_LOCKED;
     }
     const struct repl_meta meta = {.node = g->node.v, .term = g->meta.term, .vote = g->meta.vote, .log_first = 1};

@@ -7,7 +7,8 @@
 #include "storage/node/leaders.h"
 #include "storage/node/others.h"
 
-#define QUIET_MS 15000 /* without a leader, before anybody is asked: many heartbeats and elections */
+#define QUIET_MS 15000 /* so, before anybody is asked */
+#define SILENT_MS 1000 /* several heartbeats */
 #define ASK_MS 2000
 #define VALID_MS 4000 /* an answer, from the moment it was asked for */
 #define ARENA_BYTES ((size_t)1 << 20)
@@ -142,7 +143,7 @@ void leftovers_tick(struct leftovers *l)
 static bool is_quiet(struct node *n, struct shard_id shard)
 {
     struct volume_status st;
-    return volume_status(n->volume, shard, &st) == OK && st.leader.v == 0 && !st.serves &&
+    return volume_status(n->volume, shard, &st) == OK && st.silent_ms >= SILENT_MS &&
            (st.log_last > 0 || st.applied > 0);
 }
 

@@ -16,7 +16,7 @@ constexpr uint64_t JUMP_MS = 60000;
 
 } // namespace
 
-World::World(uint64_t seed, const Options &o) : options(o), seen(o.shards)
+World::World(uint64_t seed, const Options &o) : options(o), seen(o.shards), table_(o.nodes, o.shards)
 {
     rng_seeded_init(&rng_, seed);
     links_.resize(o.nodes);
@@ -221,6 +221,9 @@ void World::faults()
     if (per_min(options.change_per_min)) {
         change_something();
     }
+    if (options.table_per_min > 0 && per_min(options.table_per_min)) {
+        change_table();
+    }
 }
 
 /* --- membership --- */
@@ -299,6 +302,9 @@ void World::step_ms(uint64_t ms)
             } else if (n->alive() && now_ >= n->busy_until && now_ >= n->wake_at) {
                 n->turn();
                 leftovers(n.get());
+                if (options.table_per_min > 0 && started_) {
+                    follow_table(n.get());
+                }
             } else if (n->alive() && now_ >= n->reads_at) {
                 n->tick_reads();
             }
@@ -356,7 +362,7 @@ bool World::agree(std::string *why)
         }
     }
     for (uint32_t s = 0; s < options.shards; s++) {
-        if (!agrees(s, why)) {
+        if (!agrees(s, why) || (options.table_per_min > 0 && !obeys_table(s, why))) {
             return false;
         }
     }
@@ -521,6 +527,7 @@ void World::begin()
         }
     }
     prepare();
+    started_ = true;
     quiet_ = false;
 }
 

@@ -23,6 +23,7 @@
 
 #include "replication/volume.h"
 #include "storage/kv/kv_mem.h"
+#include "table.h"
 
 namespace cluster
 {
@@ -56,6 +57,7 @@ struct Options {
     int stall_per_min = 0;     /* a disk does not answer for a while: no turns, but reads and pings go on */
     int lag_per_min = 0;       /* a leader's clock runs slow while nobody hears it: it believes to lead for long */
     int change_per_min = 0;    /* of the configuration */
+    int table_per_min = 0;     /* of the node table, which the leaders follow (instead of change_per_min) */
     uint64_t quiet_ms = 15000; /* a replica that hears no leader for so long asks whether it is still a member */
     int transfer_per_min = 2;
     int loss_percent = 1; /* of the messages */
@@ -206,6 +208,12 @@ class World
         bool gone = false;
     };
     void ask_members(Node *n, uint32_t shard, Leftover *o);
+    void change_table();
+    void pin_something();
+    bool link_is_up(const Node *a, uint64_t b);
+    struct placement_step place(Node *n, uint32_t shard, const struct volume_status &st);
+    void follow_table(Node *n);
+    bool obeys_table(uint32_t shard, std::string *why);
     bool add_server(uint32_t shard, unsigned id, std::vector<struct raft_server_info> *all);
     bool wait_for_leaders(uint64_t ms);
     bool agree(std::string *why);
@@ -215,10 +223,13 @@ class World
 
     uint64_t now_ = 1000;
     bool quiet_ = false;
+    bool started_ = false; /* the first members are there */
     struct rng rng_;
     std::vector<std::vector<Link>> links_;                        /* [from][to] */
     std::multimap<uint64_t, Frame> frames_;                       /* by arrival: pings and their answers */
     std::map<std::pair<uint64_t, uint32_t>, Leftover> leftovers_; /* by node and shard */
+    Table table_;
+    std::map<uint64_t, Follows> tables_; /* by node */
 };
 
 } // namespace cluster

@@ -45,6 +45,11 @@ cluster::Options options_of(uint64_t seed)
     o.full_per_min = seed % 4 == 1 ? 10 : 0;
     o.stall_per_min = seed % 5 == 3 ? 4 : 0;
     o.change_per_min = seed % 2 == 0 ? 40 : 0;
+    o.table_per_min = seed % 4 == 2 ? 20 : 0;
+    if (o.table_per_min > 0) {
+        o.change_per_min = 0;
+        o.nodes = seed % 3 == 0 ? 7 : 5;
+    }
     o.quiet_ms = seed % 8 == 0 ? 15000 : env("PB_SIM_QUIET_MS", 3000);
     o.transfer_per_min = static_cast<int>(seed % 3) * 4;
     o.loss_percent = static_cast<int>(seed % 4);
@@ -86,9 +91,9 @@ TEST(ClusterSim, KeepsItsPromisesUnderRandomLoadAndFaults)
         all.reads_leased += w.counts.reads_leased;
     }
     EXPECT_GT(all.acks, 100u);
-    EXPECT_GT(all.elections, seeds > 3 ? 10u : 0u);
-    EXPECT_GT(all.reads, all.acks / 2);
-    EXPECT_GT(all.reads_leased, only != 0 ? 0 : all.reads / 20);
+    EXPECT_GT(all.elections, only == 0 && seeds > 3 ? 10u : 0u);
+    EXPECT_GT(all.reads, only != 0 ? 0 : all.acks / 2);
+    EXPECT_GE(all.reads_leased, only != 0 ? 0 : all.reads / 20);
     if (env("PB_SIM_COUNTS", 0) != 0) {
         printf("%llu reads, %llu under a lease, %llu refused, %llu in vain\n",
                static_cast<unsigned long long>(all.reads), static_cast<unsigned long long>(all.reads_leased),

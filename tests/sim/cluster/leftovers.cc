@@ -43,7 +43,7 @@ void World::leftovers(Node *n)
     for (uint32_t s = 0; s < options.shards; s++) {
         Leftover *o = &leftovers_[{n->id, s}];
         struct volume_status st;
-        if (!n->status(s, &st) || st.leader.v != 0 || st.serves || (st.log_last == 0 && st.applied == 0)) {
+        if (!n->status(s, &st) || st.silent_ms < 1000 || (st.log_last == 0 && st.applied == 0)) {
             *o = {};
             continue;
         }

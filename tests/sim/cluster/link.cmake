@@ -1,1 +1,1 @@
-set(LINK pb_replication pb_kv)
+set(LINK pb_node pb_replication pb_kv)

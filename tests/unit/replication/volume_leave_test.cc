@@ -69,6 +69,24 @@ TEST_F(Left, IsThrownAwayWithItsRowsButNotItsTerm)
     ASSERT_EQ(one(1, "after"), OK);
 }
 
+/* It does not stand for election, so it believes in the leader that it had. */
+TEST_F(Left, AStandbyIsThrownAwayThoughItKnowsALeader)
+{
+    auto all = two;
+    start();
+    ASSERT_EQ(one(leader(), "mail"), OK);
+    all.push_back({{3}, STANDBY});
+    change(all);
+    run(1000);
+    change(two);
+    run(5000);
+    EXPECT_NE(status(3).leader.v, 0u);
+    EXPECT_GE(status(3).silent_ms, 4000u);
+    EXPECT_EQ(empty(3, status(1).term), OK);
+    EXPECT_EQ(state(3), "");
+    come_back();
+}
+
 TEST_F(Left, IsEmptyAfterARestartToo)
 {
     leave();
