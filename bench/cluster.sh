@@ -12,6 +12,7 @@
 #   catchup   a node away for --away seconds (60) of writing is whole again in less time than that
 #   copy      a node that lost its disk is copied to while 16 LMTP connections write and 4 read: no election, no node sends faster
 #             than storage.copy_rate (--copy-rate, 64)
+#   move      a shard moves between nodes while 16 LMTP connections write and 4 read: time, bandwidth, p99 less than twice what it is without
 #   idle      256 shards without work: each storage node less than 3 % of a core
 #
 # All of them when none is named. --seconds is the length of a measurement (10); everything lies in --data (a new folder below
@@ -23,7 +24,7 @@ here=$root/bench
 dev=$root/deploy/scripts/dev_cluster.sh
 load=$root/build/release/bench/pb_bench_load
 bin=$root/build/release/program/pillarbox
-seconds=10 rounds=12 away=60 idle_seconds=20 messages=500 copy_rate=64 copy_mib=320
+seconds=10 rounds=12 away=60 idle_seconds=20 messages=500 copy_rate=64 copy_mib=320 move_mib=1024
 net=127.0.38 port_base=18000
 data=
 domain=example.test
@@ -33,13 +34,13 @@ only=()
 settings=() # of the cluster's processes
 parts=()
 
-usage() { sed -n '2,19s/^# \{0,1\}//p' "$0"; exit "$1"; }
+usage() { sed -n '2,20s/^# \{0,1\}//p' "$0"; exit "$1"; }
 say() { printf '==> %s\n' "$*" >&2; }
 fail() { printf 'cluster: %s\n' "$*" >&2; exit 2; }
 
 while [ $# -gt 0 ]; do
   case "$1" in
-    --quick) seconds=2 rounds=2 away=5 idle_seconds=5 messages=100 copy_mib=60; shift ;;
+    --quick) seconds=2 rounds=2 away=5 idle_seconds=5 messages=100 copy_mib=60 move_mib=60; shift ;;
     --seconds) seconds=${2:?--seconds needs a number}; shift 2 ;;
     --rounds) rounds=${2:?--rounds needs a number}; shift 2 ;;
     --copy-rate) copy_rate=${2:?--copy-rate needs a number}; shift 2 ;;
@@ -49,14 +50,14 @@ while [ $# -gt 0 ]; do
     --net) net=${2:?--net needs three numbers}; shift 2 ;;
     --set) settings+=(--set "${2:?--set needs key=value}"); shift 2 ;;
     --port-base) port_base=${2:?--port-base needs a number}; shift 2 ;;
-    writes | delay | reads | failover | catchup | copy | idle) parts+=("$1"); shift ;;
+    writes | delay | reads | failover | catchup | copy | move | idle) parts+=("$1"); shift ;;
     -h | --help) usage 0 ;;
     *) echo "cluster: unknown argument '$1'" >&2; usage 2 >&2 ;;
   esac
 done
 case "$seconds$rounds$away$copy_rate$port_base" in *[!0-9]*) fail "numbers are expected" ;; esac
 [ "$seconds" -gt 0 ] && [ "$rounds" -gt 0 ] && [ "$away" -gt 0 ] || fail "numbers above 0 are expected"
-[ ${#parts[@]} -gt 0 ] || parts=(writes reads failover catchup copy delay idle)
+[ ${#parts[@]} -gt 0 ] || parts=(writes reads failover catchup copy move delay idle)
 [ -x "$load" ] && [ -x "$bin" ] || fail "build first: cmake --preset release && ninja -C build/release"
 
 if [ -z "$data" ]; then data=$(mktemp -d "${TMPDIR:-/tmp}/pillarbox-bench.XXXXXX"); else mkdir -p "$data"; fi

@@ -172,7 +172,7 @@ copies_seen() {
        }
        END { for (i in sent) all += sent[i] - first[i]; printf "%.0f %.1f %.1f\n", all / 1048576, (ended - began) / 1000, most }'
 }
-load_both() { # load_both LABEL: deliveries and lists at once
+load_both() { # load_both LABEL: deliveries and lists at once; their p99 in p99_deliveries and p99_lists
   deliver --connections 16 --seconds "$seconds" --seed 61 >"$data/deliveries.json" &
   loading=$!
   local lists
@@ -181,6 +181,8 @@ load_both() { # load_both LABEL: deliveries and lists at once
   loading=
   rate_line "deliveries, $1" "$(cat "$data/deliveries.json")"
   rate_line "lists of 50, $1" "$lists"
+  p99_deliveries=$(field "$(cat "$data/deliveries.json")" p99_ms)
+  p99_lists=$(field "$lists" p99_ms)
 }
 
 part_copy() {
@@ -207,6 +209,51 @@ part_copy() {
   report "copied $mib MiB in $took s, with storage.copy_rate = $copy_rate MiB"
   bar "elections" "$(($(elections 1 2 3) - before))" '==' 0 ''
   bar "the node that sends fastest" "$fastest" '<=' "$(calc "$copy_rate * 1.05 + 2" 1)" ' MiB/s'
+}
+
+# Four nodes, three replicas of each of four shards, mail in all of them.
+moving_cluster() {
+  cluster_up moving --nodes 4 --shards 4 --users $users --set "storage.copy_rate=$copy_rate MiB"
+  dev ctl -- cluster replicas 3
+  run append --port "$imap" --user-first $((written + 1)) --users 8 --connections 8 --ops-each "$messages" --seed 9 >/dev/null
+  deliver --connections 8 --ops $((move_mib * 16)) --size 65536 --deadline 900 --seed 51 >/dev/null
+  settle 300
+}
+shard_line() { dev ctl -- shard status "$1"; }
+# move_turns: shard 1 goes to the node without it and back, until it is told to stop. Lines of milliseconds.
+move_turns() {
+  local from to leader began
+  while [ ! -f "$data/moves.stop" ]; do
+    leader=$(shard_line 1 | sed -n 's/.*leader=\([0-9]*\).*/\1/p')
+    to=$(shard_line 1 | tr '\t' '\n' | sed -n 's/^\([0-9]*\)=voter.*/\1/p' | sort | comm -13 - <(seq 4) | head -n 1)
+    from=$(seq 4 | grep -vx -e "$leader" -e "$to" | head -n 1)
+    began=$(now_ms)
+    dev ctl -- shard move 1 "$from" "$to" >"$data/move.out" 2>&1 || { echo failed; return; }
+    now=$(now_ms)
+    echo $((now - began))
+    sleep 20 # what the node that is left holds of it is thrown away before it comes back
+  done
+}
+
+part_move() {
+  part=move
+  local alone_d alone_l mover sent moves
+  moving_cluster
+  load_both "no shard moves"
+  alone_d=$p99_deliveries alone_l=$p99_lists
+  sent=$(($(copy_sent 1) + $(copy_sent 2) + $(copy_sent 3) + $(copy_sent 4)))
+  rm -f "$data/moves.stop"
+  move_turns >"$data/moves" &
+  mover=$!
+  load_both "shard 1 moves"
+  : >"$data/moves.stop"
+  wait "$mover"
+  sent=$(($(copy_sent 1) + $(copy_sent 2) + $(copy_sent 3) + $(copy_sent 4) - sent))
+  ! grep -q failed "$data/moves" || fail "a move failed: $(cat "$data/move.out")"
+  moves=$(wc -l <"$data/moves")
+  report "$moves moves under load, the first in $(head -n 1 "$data/moves") ms; $(calc "$sent / 1048576 / $moves" 0) MiB each, $(calc "$sent / 1048.576 / $(awk '{ s += $1 } END { print s }' "$data/moves")" 1) MiB/s with storage.copy_rate = $copy_rate MiB"
+  bar "p99 of deliveries, times what it is without" "$(calc "$p99_deliveries / $alone_d")" '<' 2 ''
+  bar "p99 of lists of 50, times what it is without" "$(calc "$p99_lists / $alone_l")" '<' 2 ''
 }
 
 part_idle() {
