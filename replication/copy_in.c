@@ -245,6 +245,8 @@ static enum err write_switch(struct group *g, struct kv_txn *t)
     put_be32(number, c->replica);
     c->meta.term = g->next.term > c->meta.snapshot_term ? g->next.term : c->meta.snapshot_term;
     c->meta.vote = c->meta.term == g->next.term ? g->next.vote : 0;
+    c->meta.floor_index = g->next.floor_index;
+    c->meta.floor_term = g->next.floor_term;
     enum err e = drop_later_bodies(t, c->replica, c->meta.applied);
     if (e == OK) {
         e = log_configuration_put(t, c->replica, c->meta.snapshot_configuration,

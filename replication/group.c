@@ -324,6 +324,8 @@ static enum err start_driver(struct raft_driver *raft, struct group *g, struct k
             .changes = x.changes,
             .n_changes = x.n_changes,
             .applied = g->meta.applied,
+            .floor_index = g->meta.floor_index,
+            .floor_term = g->meta.floor_term,
         };
         e = raft_driver_start(raft, &start, out);
     }

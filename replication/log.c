@@ -12,24 +12,38 @@
 #define ROW_DATA_MAX (KV_CHUNK_BYTES - ROW_HEAD_BYTES)
 
 #define META_VERSION 1
-#define META_BYTES (4 + 11 * 8 + 4)
+#define META_VERSION_FLOOR 2 /* with the two fields of the floor */
+#define META_FIELDS 11
+#define META_FIELDS_FLOOR 13
+#define META_BYTES(fields) (4 + (size_t)(fields)*8 + 4)
 
 /* --- meta --- */
 
 enum err log_meta_put(struct kv_txn *t, uint32_t replica, const struct repl_meta *m)
 {
     const uint64_t fields[] = {
-        m->node,     m->term,      m->vote,           m->applied,       m->log_first,
-        m->log_last, m->last_term, m->snapshot_index, m->snapshot_term, m->snapshot_configuration,
-        m->log_bytes};
-    uint8_t row[META_BYTES];
+        m->node,      m->term,        m->vote,           m->applied,       m->log_first,
+        m->log_last,  m->last_term,   m->snapshot_index, m->snapshot_term, m->snapshot_configuration,
+        m->log_bytes, m->floor_index, m->floor_term};
+    const size_t n = m->floor_index == 0 ? META_FIELDS : META_FIELDS_FLOOR;
+    uint8_t row[META_BYTES(META_FIELDS_FLOOR)];
     struct repl_key k = key_head(replica, 'M');
-    put_le32(row, META_VERSION);
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+    put_le32(row, n == META_FIELDS ? META_VERSION : META_VERSION_FLOOR);
+    for (size_t i = 0; i < n; i++) {
         put_le64(row + 4 + 8 * i, fields[i]);
     }
-    put_le32(row + META_BYTES - 4, crc32c(0, row, META_BYTES - 4));
-    return kv_put(t, key_slice(&k), slice_make(row, sizeof(row)));
+    put_le32(row + META_BYTES(n) - 4, crc32c(0, row, META_BYTES(n) - 4));
+    return kv_put(t, key_slice(&k), slice_make(row, META_BYTES(n)));
+}
+
+/* Fields of a row of its version and size; 0: it is none. */
+static size_t meta_fields(struct slice row)
+{
+    size_t n = row.n == META_BYTES(META_FIELDS) ? META_FIELDS : META_FIELDS_FLOOR;
+    if (row.n != META_BYTES(n) || get_le32(row.p) != (n == META_FIELDS ? META_VERSION : META_VERSION_FLOOR)) {
+        return 0;
+    }
+    return get_le32(row.p + row.n - 4) == crc32c(0, row.p, row.n - 4) ? n : 0;
 }
 
 static bool log_is_sane(const struct repl_meta *m)
@@ -45,27 +59,29 @@ static bool log_is_sane(const struct repl_meta *m)
 static bool meta_is_sane(const struct repl_meta *m)
 {
     return m->node != 0 && log_is_sane(m) && (m->snapshot_index == 0) == (m->snapshot_configuration == 0) &&
-           (m->snapshot_index == 0) == (m->snapshot_term == 0) && m->snapshot_configuration <= m->snapshot_index;
+           (m->snapshot_index == 0) == (m->snapshot_term == 0) && m->snapshot_configuration <= m->snapshot_index &&
+           (m->floor_index == 0) == (m->floor_term == 0) && m->floor_term <= m->term;
 }
 
 enum err log_meta_get(struct kv_txn *t, uint32_t replica, struct repl_meta *out)
 {
     struct repl_meta m;
     uint64_t *const fields[] = {
-        &m.node,     &m.term,      &m.vote,           &m.applied,       &m.log_first,
-        &m.log_last, &m.last_term, &m.snapshot_index, &m.snapshot_term, &m.snapshot_configuration,
-        &m.log_bytes};
+        &m.node,      &m.term,        &m.vote,           &m.applied,       &m.log_first,
+        &m.log_last,  &m.last_term,   &m.snapshot_index, &m.snapshot_term, &m.snapshot_configuration,
+        &m.log_bytes, &m.floor_index, &m.floor_term};
     struct slice row;
     struct repl_key k = key_head(replica, 'M');
     enum err e = kv_get(t, key_slice(&k), &row);
     if (e != OK) {
         return e;
     }
-    if (row.n != META_BYTES || get_le32(row.p) != META_VERSION ||
-        get_le32(row.p + META_BYTES - 4) != crc32c(0, row.p, META_BYTES - 4)) {
+    const size_t n = meta_fields(row);
+    if (n == 0) {
         return ERR_CORRUPT;
     }
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+    memset(&m, 0, sizeof(m));
+    for (size_t i = 0; i < n; i++) {
         *fields[i] = get_le64(row.p + 4 + 8 * i);
     }
     if (!meta_is_sane(&m)) {

@@ -26,6 +26,10 @@ struct repl_meta {
     uint64_t snapshot_term;
     uint64_t snapshot_configuration; /* index of the configuration in force at the snapshot */
     uint64_t log_bytes;              /* entries and bodies of [log_first, log_last] */
+    /* Where a log ended that was thrown away (volume_replica_empty): votes are given as if it were still there. 0: no
+     * such log. */
+    uint64_t floor_index;
+    uint64_t floor_term;
 };
 
 MUST_CHECK enum err log_meta_put(struct kv_txn *t, uint32_t replica, const struct repl_meta *m);

@@ -163,6 +163,8 @@ enum err raft_driver_start(struct raft_driver *d, const struct raft_start *s, st
         metadata.configuration_index = s->configuration_index;
     }
     look_at_ranges(d, s);
+    d->floor_index = s->floor_index;
+    d->floor_term = s->floor_term;
     raft_lease_started(d, s);
     enum err e = start_step(d, s, &metadata, out);
     return e == OK ? settle_configuration(d, s) : e;

@@ -61,6 +61,8 @@ struct raft_start {
     const struct raft_log_change *changes; /* ascending */
     size_t n_changes;
     uint64_t applied;
+    uint64_t floor_index; /* of a log that was thrown away (struct repl_meta); 0 = none */
+    uint64_t floor_term;
 };
 
 struct raft_driver_config {

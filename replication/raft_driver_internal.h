@@ -25,12 +25,14 @@ struct raft_driver {
     struct raft_answer {
         uint64_t from;
         uint64_t at_ms;
-        uint64_t sent_ms;          /* by this leader, what it had heard; 0 = not of this leadership */
-    } answers[RAFT_SERVERS_MAX];   /* last ones to this leader, in no order */
-    uint64_t heard_ms;             /* from a leader */
-    uint64_t heard_from;           /* the leader, */
-    uint64_t heard_term;           /* its term, */
-    uint64_t heard_sent_ms;        /* and when it sent what was heard, on its clock; 0 = it did not say */
+        uint64_t sent_ms;        /* by this leader, what it had heard; 0 = not of this leadership */
+    } answers[RAFT_SERVERS_MAX]; /* last ones to this leader, in no order */
+    uint64_t heard_ms;           /* from a leader */
+    uint64_t heard_from;         /* the leader, */
+    uint64_t heard_term;         /* its term, */
+    uint64_t heard_sent_ms;      /* and when it sent what was heard, on its clock; 0 = it did not say */
+    uint64_t floor_index;        /* a candidate whose log ends before (floor_term, floor_index) gets no vote */
+    uint64_t floor_term;
     uint64_t votes_from_ms;        /* before then it votes for nobody */
     uint64_t lease_ms;             /* how long one lasts from when it is sent; 0 = there are none */
     uint64_t transfer_term;        /* in which this leader began to hand leadership over */

@@ -1,5 +1,6 @@
 /* What peers sent, to the library. */
 #include "proto/base/assert.h"
+#include "proto/base/plant.h"
 #include "replication/raft_driver_internal.h"
 
 static void raft_entry_of(const struct repl_entry *e, struct raft_entry *out)
@@ -124,6 +125,15 @@ static bool is_second_leader(const struct raft_driver *d, const struct repl_mess
            m->term == d->raft.current_term;
 }
 
+/* This server had a log that the candidate's does not reach, and threw it away. It counts as if it were still there: a
+ * voter that lags two configurations behind may ask, with a log that lacks what was committed with this server's help.
+ */
+static bool is_below_floor(const struct raft_driver *d, const struct repl_message *m)
+{
+    return m->type == REPL_MESSAGE_VOTE &&
+           (m->index_term < d->floor_term || (m->index_term == d->floor_term && m->index < d->floor_index));
+}
+
 /* While it installs a snapshot the library ignores another one and forgets to free its configuration. */
 static void free_ignored(const struct raft_driver *d, bool was_installing, struct raft_message *message)
 {
@@ -173,7 +183,8 @@ enum err raft_driver_receive(struct raft_driver *d, uint64_t now_ms, const struc
     ASSERT(m->n_entries <= REPL_MESSAGE_ENTRIES_MAX && (m->type == REPL_MESSAGE_APPEND || m->n_entries == 0));
     memset(&message, 0, sizeof(message));
     memset(out, 0, sizeof(*out));
-    if (is_second_leader(d, m) || raft_lease_defers(d, m, now_ms)) {
+    if (is_second_leader(d, m) || raft_lease_defers(d, m, now_ms) ||
+        (is_below_floor(d, m) && !planted(PLANT_NO_FLOOR))) {
         return OK;
     }
     enum err e = fill_message(m, &message);

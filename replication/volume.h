@@ -136,11 +136,13 @@ MUST_CHECK enum err volume_transfer(struct volume *v, struct shard_id shard, str
 MUST_CHECK enum err volume_change(struct volume *v, struct shard_id shard, const struct raft_server_info *servers,
                                   size_t n);
 /* Throws away what this node has of a shard whose group it has left, and waits for a leader with an empty replica that
- * keeps its term and vote. The caller knows that the group's configuration of `term` is committed without this node
- * (the leader of that term said so), and that no leader was heard here since long before it asked: else a replica that
- * was taken in again could vote with less than it had. ERR_NOTFOUND; ERR_LOCKED: a leader was heard lately, a later
- * term was seen, or something is under way; ERR_FULL, ERR_NOMEM: later. OK also when it is empty. The rows are deleted
- * in steps (replication/README.md). */
+ * keeps its term and vote, and in mind where its log ended: it votes for nobody whose log does not reach as far, since
+ * a server that lags several configurations behind may ask it with a log that lacks what was committed with its help.
+ * The caller knows that the group's configuration of `term` is committed without this node (the leader of that term
+ * said so), and that no leader was heard here since long before it asked: else a replica that was taken in again could
+ * vote with less than it had. ERR_NOTFOUND; ERR_LOCKED: a leader was heard lately, a later term was seen, or something
+ * is under way; ERR_FULL, ERR_NOMEM: later. OK also when it is empty. The rows are deleted in steps
+ * (replication/README.md). */
 MUST_CHECK enum err volume_replica_empty(struct volume *v, struct shard_id shard, uint64_t term);
 struct volume_status {
     uint64_t term;

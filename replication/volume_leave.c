@@ -11,6 +11,15 @@ static bool is_empty(const struct group *g)
     return g->meta.log_last == 0 && g->meta.applied == 0;
 }
 
+/* The log that goes, or one that went before it: whichever reaches further. */
+static void leave_floor(const struct repl_meta *old, struct repl_meta *meta)
+{
+    bool before =
+        old->floor_term > old->last_term || (old->floor_term == old->last_term && old->floor_index > old->log_last);
+    meta->floor_index = before ? old->floor_index : old->log_last;
+    meta->floor_term = before ? old->floor_term : old->last_term;
+}
+
 static bool is_idle(const struct volume *v, const struct group *g, uint64_t term)
 {
     bool silent = raft_driver_silent_ms(g->raft, clock_mono_ms(v->cfg.clock)) >= v->limits.election_ms;
@@ -64,7 +73,8 @@ enum err volume_replica_empty(struct volume *v, struct shard_id shard, uint64_t 
     if (!is_idle(v, g, term)) {
         return ERR_LOCKED;
     }
-    const struct repl_meta meta = {.node = g->node.v, .term = g->meta.term, .vote = g->meta.vote, .log_first = 1};
+    struct repl_meta meta = {.node = g->node.v, .term = g->meta.term, .vote = g->meta.vote, .log_first = 1};
+    leave_floor(&g->meta, &meta);
     const uint32_t replica = v->next_replica++; /* a number that came to nothing is not used again */
     volume_end_reader(v);
     enum err e = commit_empty(v, g, replica, &meta);

@@ -5,9 +5,11 @@
 #include "proto/schema/read.pb-c.h"
 #include "storage/mailbox/pb.h"
 #include "storage/node/leaders.h"
+#include "storage/node/node_table.h"
 #include "storage/node/others.h"
 
 #define QUIET_MS 15000 /* so, before anybody is asked */
+#define LEVEL_LEFTOVERS 2
 #define SILENT_MS 1000 /* several heartbeats */
 #define ASK_MS 2000
 #define VALID_MS 4000 /* an answer, from the moment it was asked for */
@@ -162,6 +164,9 @@ static bool take_answer(struct leftovers *l, struct leftover *o, bool quiet, uin
 void leftovers_run(struct leftovers *l, uint64_t now_ms)
 {
     struct node *n = l->node;
+    if (node_table_level(n) < LEVEL_LEFTOVERS) { /* an older program would not keep the floor in mind */
+        return;
+    }
     for (uint32_t i = 1; i < n->n_shards; i++) {
         struct leftover *o = &l->rows[i];
         uint64_t term;

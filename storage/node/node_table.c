@@ -9,11 +9,10 @@
 
 #define ARENA_BYTES ((size_t)4 << 20)
 
-/* Compared as a whole: what is not used is zero. */
 struct content {
     size_t n;
     struct dir_cluster cluster;
-    struct node_table_row rows[DIR_NODES_ROWS_MAX];
+    struct node_table_row rows[DIR_NODES_ROWS_MAX]; /* compared as a whole: what is not used is zero */
 };
 
 struct node_table {
@@ -141,13 +140,21 @@ static enum err directory_read(struct node *n, struct content *out, struct node_
     return e;
 }
 
+static bool is_news(const struct node_table *t)
+{
+    const struct content *a = &t->fresh;
+    const struct content *b = &t->now;
+    return a->n != b->n || a->cluster.level != b->cluster.level || a->cluster.replicas != b->cluster.replicas ||
+           memcmp(a->rows, b->rows, a->n * sizeof(a->rows[0])) != 0 ||
+           memcmp(t->fresh_pins, t->pins, t->pins_bytes) != 0;
+}
+
 void node_table_refresh(struct node *n)
 {
     struct node_table *t = n->table;
     pthread_mutex_lock(&t->refresh);
     enum err e = directory_read(n, &t->fresh, t->fresh_pins);
-    if (e == OK &&
-        (memcmp(&t->fresh, &t->now, sizeof(t->now)) != 0 || memcmp(t->fresh_pins, t->pins, t->pins_bytes) != 0)) {
+    if (e == OK && is_news(t)) {
         pthread_mutex_lock(&t->lock);
         memcpy(&t->now, &t->fresh, sizeof(t->now));
         memcpy(t->pins, t->fresh_pins, t->pins_bytes);

@@ -154,6 +154,11 @@ TEST_F(Log, TheMetaRowComesBackAndEveryFlippedBitIsNoticed)
     auto load = [&](struct kv_txn *t) { return log_meta_get(t, R, &got); };
     ASSERT_EQ(read(load), OK);
     EXPECT_EQ(memcmp(&m, &got, sizeof(m)), 0);
+    m.floor_index = 7; /* a longer row */
+    m.floor_term = 1;
+    ASSERT_EQ(write([&](struct kv_txn *t) { return log_meta_put(t, R, &m); }), OK);
+    ASSERT_EQ(read(load), OK);
+    EXPECT_EQ(memcmp(&m, &got, sizeof(m)), 0);
     Row row = rows()[0];
     for (size_t bit = 0; bit < row.value.size() * 8; bit++) {
         std::string bad = row.value;
@@ -179,6 +184,8 @@ TEST_F(Log, AMetaRowThatContradictsItselfIsCorrupt)
         [](struct repl_meta *m) { m->snapshot_configuration = 0; },
         [](struct repl_meta *m) { m->snapshot_configuration = 50; },
         [](struct repl_meta *m) { m->term = UINT64_MAX; },
+        [](struct repl_meta *m) { m->floor_index = 4; },
+        [](struct repl_meta *m) { m->floor_index = 4, m->floor_term = m->term + 1; },
     };
     for (size_t i = 0; i < lies.size(); i++) {
         struct repl_meta m = meta_of(4, 9);

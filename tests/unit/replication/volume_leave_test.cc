@@ -69,6 +69,48 @@ TEST_F(Left, IsThrownAwayWithItsRowsButNotItsTerm)
     ASSERT_EQ(one(1, "after"), OK);
 }
 
+/* Found by the simulator (seed 58): node 2 hears nothing of the two changes that made node 1 its group's only voter.
+ * With the vote of node 3, which held what was committed by then, it must not lead. */
+TEST_F(Left, DoesNotHelpALeaderThatLacksWhatItHelpedToCommit)
+{
+    start();
+    ASSERT_EQ(one(leader(), "old"), OK);
+    run(1000);
+    ASSERT_TRUE(leads(1));
+    isolate(2);
+    change({{{1}, VOTER}, {{3}, VOTER}});
+    ASSERT_EQ(one(1, "kept"), OK);
+    change({{{1}, VOTER}});
+    ASSERT_EQ(one(1, "kept too"), OK);
+    run(5000);
+    ASSERT_EQ(empty(3, status(1).term), OK);
+    for (int restarted = 0; restarted < 2; restarted++) {
+        cut.clear();
+        isolate(1);
+        run(30000);
+        EXPECT_FALSE(leads(2)) << "restarted: " << restarted;
+        stop(3);
+        open(3);
+    }
+    cut.clear();
+    run(5000);
+    EXPECT_TRUE(leads(1));
+    ASSERT_EQ(one(1, "on"), OK);
+}
+
+/* What it was said to have counts until it has it again, through a copy too. */
+TEST_F(Left, KeepsInMindWhereItsLogEndedWhenItComesBackAndLeavesAgain)
+{
+    leave();
+    ASSERT_EQ(empty(3, status(1).term), OK);
+    come_back();
+    change(two);
+    run(5000);
+    ASSERT_EQ(empty(3, status(1).term), OK);
+    come_back();
+    ASSERT_EQ(one(1, "after"), OK);
+}
+
 /* It does not stand for election, so it believes in the leader that it had. */
 TEST_F(Left, AStandbyIsThrownAwayThoughItKnowsALeader)
 {
