@@ -26,12 +26,14 @@ struct store {
 /* Tables of the shard. */
 enum shard_table {
     SHARD_ACCOUNTS = 'a',
-    SHARD_BODY_REFS = 'b', /* index(8) ordinal(2) */
-    SHARD_COPIES = 'c',    /* account(8) copy id(16) */
-    SHARD_DIRECTORY = 'd', /* directory table byte, ... */
-    SHARD_HANDOFFS = 'h',  /* index(8) shard(4) chunk(2) */
-    SHARD_PURGE = 'p',     /* account(8) mailbox(4) */
-    SHARD_STAGED = 's',    /* index(8) */
+    SHARD_BODY_REFS = 'b',  /* index(8) ordinal(2) */
+    SHARD_COPIES = 'c',     /* account(8) copy id(16) */
+    SHARD_DIRECTORY = 'd',  /* directory table byte, ... */
+    SHARD_HANDOFFS = 'h',   /* index(8) shard(4) chunk(2) */
+    SHARD_KEPT = 'k',       /* ms(8) account(8): the account has kept rows of that time */
+    SHARD_KEPT_TOTAL = 'K', /* no more */
+    SHARD_PURGE = 'p',      /* account(8) mailbox(4) */
+    SHARD_STAGED = 's',     /* index(8) */
 };
 
 /* Tables of an account, after 'a' account(8). Small hot rows are neighbours. */
@@ -51,6 +53,8 @@ enum account_table {
     ACCOUNT_THREADS = 't',    /* message-id hash(8) subject hash(8) */
     ACCOUNT_CHANGES = 'v',    /* mailbox(4) modseq(8) uid(4) */
     ACCOUNT_EXPUNGED = 'x',   /* mailbox(4) modseq(8) chunk(1) */
+    ACCOUNT_KEPT_TOTAL = 'Z', /* no more */
+    ACCOUNT_KEPT = 'z',       /* ms(8) mailbox(4) uid(4) piece(2) */
 };
 
 struct key {
