@@ -10,9 +10,11 @@ struct need {
 };
 
 static const struct need needs[] = {
-    {METHOD_NODE_SET, 7, 2}, /* zone, drain, away */
-    {METHOD_CLUSTER_SET, 0, 2},
-    {METHOD_SHARD_SET, 0, 2},
+    {METHOD_NODE_SET, 7, 2},    /* zone, drain, away */
+    {METHOD_CLUSTER_SET, 0, 2}, /* settings */
+    {METHOD_SHARD_SET, 0, 2},   /* pins */
+    {METHOD_UNDELETE, 0, 2},    /* and entry_head.keep, which is nobody's request */
+    {METHOD_KEPT_DROP, 0, 2},   /* likewise */
 };
 
 /* Of a packed message; the highest there is when it cannot be read, as nobody sends such a thing. */

@@ -19,6 +19,7 @@
 #define REPLY_OpExpungeResult &pb__op_expunge_result__descriptor
 #define REPLY_OpCopyResult &pb__op_copy_result__descriptor
 #define REPLY_OpStageBeginResult &pb__op_stage_begin_result__descriptor
+#define REPLY_OpUndeleteResult &pb__op_undelete_result__descriptor
 
 #define METHOD_ROW_WRITE(NAME, name, number, req, rep)                                                                 \
     [number] = {METHOD_##NAME, #name, 1, &pb__op_##name##__descriptor, REPLY_##rep},

@@ -36,7 +36,9 @@
     X(STAGE_BEGIN, stage_begin, 64, OpStageBegin, OpStageBeginResult)                                                  \
     X(STAGE_CHUNK, stage_chunk, 65, OpStageChunk, NONE)                                                                \
     X(STAGE_ABORT, stage_abort, 66, OpStageAbort, NONE)                                                                \
-    X(PURGE, purge, 67, OpPurge, NONE)
+    X(PURGE, purge, 67, OpPurge, NONE)                                                                                 \
+    X(UNDELETE, undelete, 80, OpUndelete, OpUndeleteResult)                                                            \
+    X(KEPT_DROP, kept_drop, 81, OpKeptDrop, NONE)
 
 #define METHOD_READ_LIST(X)                                                                                            \
     X(RESOLVE, resolve, 128, ReadResolve, ReadResolveResult)                                                           \
@@ -51,6 +53,7 @@
     X(FETCH, fetch, 163, ReadFetch, ReadFetchResult)                                                                   \
     X(BODY, body, 164, ReadBody, ReadBodyResult)                                                                       \
     X(SEARCH, search, 165, ReadSearch, ReadSearchResult)                                                               \
+    X(KEPT, kept, 170, ReadKept, ReadKeptResult)                                                                       \
     X(POP3_LOCK, pop3_lock, 176, ReadPop3Lock, ReadPop3LockResult)                                                     \
     X(WATCH, watch, 177, ReadWatch, ReadWatchResult)                                                                   \
     X(STATUS, status, 192, ReadStatus, ReadStatusResult)

@@ -17,7 +17,8 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
     (void)result;
     (void)op_modseq(ox, a);
     a->row.state = ACCOUNT_REMOVED;
-    return purge_queue_put(&ox->store, a->id, 0, ox->head.entry_ms);
+    struct purge_queued q = {.entry_ms = ox->head.entry_ms};
+    return purge_queue_put(&ox->store, a->id, 0, &q);
 }
 
 STORAGE_OP(account_remove) = {

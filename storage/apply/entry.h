@@ -1,8 +1,8 @@
 /* The log entry of the mail store: a fixed little-endian header, then the bytes of the write RPC's request message
  * (proto/schema/op.proto). The leader gives it its time and random bits; apply is a pure function of (state, entry).
  *
- *   0 u8 version (1)   1 u8 level - 1   2 u16 method   4 u32 shard   8 u64 account   16 u64 entry_ms   24 u64 issue_ms
- *  32 u8[16] request id   48 u8[32] random   80 op bytes
+ *   0 u8 version (1)   1 u8 level - 1, bit 7: keep   2 u16 method   4 u32 shard   8 u64 account   16 u64 entry_ms
+ *  24 u64 issue_ms   32 u8[16] request id   48 u8[32] random   80 op bytes
  */
 #ifndef STORAGE_APPLY_ENTRY_H
 #define STORAGE_APPLY_ENTRY_H
@@ -21,6 +21,7 @@ extern "C" {
 struct entry_head {
     uint8_t level; /* of the cluster when it was proposed (proto/rpc/level.h): what it means. 0 counts as 1 */
     uint16_t method;
+    bool keep; /* the leader's word: what this entry expunges can be brought back (storage/apply/keeping.h) */
     struct shard_id shard;
     struct account_id account;
     uint64_t entry_ms;

@@ -1,5 +1,5 @@
-/* OpExpunge: removes messages for good. pop3_term: a POP3 session's QUIT counts only under the leadership that gave it
- * its lock (ERR_STALE). */
+/* OpExpunge: removes messages, for good unless the leader keeps what is expunged. pop3_term: a POP3 session's QUIT
+ * counts only under the leadership that gave it its lock (ERR_STALE). */
 #include "storage/apply/rows.h"
 
 struct plan {
@@ -42,7 +42,8 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
     Pb__OpExpungeResult answer = PB__OP_EXPUNGE_RESULT__INIT;
     struct uidset *uids;
     (void)request;
-    enum err e = p->rows.n > 0 ? op_rows_expunge(ox, p->mailbox, &p->rows, false) : OK;
+    enum op_fate fate = ox->head.keep ? OP_FATE_KEEP : OP_FATE_DROP;
+    enum err e = p->rows.n > 0 ? op_rows_expunge(ox, p->mailbox, &p->rows, fate) : OK;
     if (e == OK) {
         e = op_rows_uids(ox, &p->rows, &uids);
     }

@@ -26,9 +26,17 @@ MUST_CHECK enum err account_op_make(struct op_context *ox, const Pb__OpAccountCr
 /* Packs the credentials (arena memory). */
 MUST_CHECK enum err account_op_pack(struct op_context *ox, const Pb__Credentials *c, struct slice *out);
 
-/* Rows that OpPurge will work off: mailbox 0 = the whole account. */
-MUST_CHECK enum err purge_queue_put(const struct store *s, struct account_id a, uint32_t mailbox, uint64_t entry_ms);
-MUST_CHECK enum err purge_queue_has(const struct store *s, struct account_id a, uint32_t mailbox, bool *out);
+/* Rows that OpPurge will work off: mailbox 0 = the whole account. keep_as: its messages are to be kept, as of that time
+ * and under that name; empty: they are not. */
+struct purge_queued {
+    uint64_t entry_ms;
+    struct slice keep_as;
+};
+MUST_CHECK enum err purge_queue_put(const struct store *s, struct account_id a, uint32_t mailbox,
+                                    const struct purge_queued *q);
+/* keep_as is valid until the next write. ERR_NOTFOUND. */
+MUST_CHECK enum err purge_queue_get(const struct store *s, struct account_id a, uint32_t mailbox,
+                                    struct purge_queued *out);
 MUST_CHECK enum err purge_queue_del(const struct store *s, struct account_id a, uint32_t mailbox);
 
 #ifdef __cplusplus

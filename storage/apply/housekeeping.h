@@ -1,5 +1,5 @@
 /* What the leader has to do by itself, found in a read snapshot: handoffs to deliver (ARCHITECTURE, section 6.6) and
- * whether a step of OpPurge is due. */
+ * whether a step of OpPurge or OpKeptDrop is due. */
 #ifndef STORAGE_APPLY_HOUSEKEEPING_H
 #define STORAGE_APPLY_HOUSEKEEPING_H
 
@@ -39,6 +39,16 @@ struct housekeeping {
 MUST_CHECK enum err housekeeping_purge_due(struct kv_txn *t, const uint8_t prefix[5], uint64_t wall_ms,
                                            struct housekeeping *h, uint64_t *out_account, uint64_t *out_mailbox,
                                            bool *out_due);
+
+/* What a shard keeps of expunged messages (storage/apply/keeping.h). Propose OpKeptDrop with a time after the oldest
+ * while that is due. */
+struct housekeeping_kept {
+    uint64_t messages;
+    uint64_t bytes;
+    uint64_t oldest_ms; /* UINT64_MAX: there is none */
+};
+
+MUST_CHECK enum err housekeeping_kept_get(struct kv_txn *t, const uint8_t prefix[5], struct housekeeping_kept *out);
 
 #ifdef __cplusplus
 }

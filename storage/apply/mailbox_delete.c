@@ -9,7 +9,31 @@ struct plan {
     uint32_t parent;
     bool has_children;
     struct op_mailbox *mailbox; /* NULL: \NoSelect */
+    struct slice keep_as;       /* empty: its messages are not kept */
 };
+
+/* A value of the store holds 4,080 bytes: of a name longer than that the last components are left out. */
+#define KEEP_AS_BYTES_MAX 4000
+
+static enum err keep_as(struct op_context *ox, const char *name, struct slice *out)
+{
+    struct slice full;
+    if (!ox->head.keep) {
+        return OK;
+    }
+    enum err e = name_canonical(ox->arena, slice_str(name), &full);
+    if (e != OK) {
+        return e;
+    }
+    while (full.n > KEEP_AS_BYTES_MAX) {
+        full.n--;
+        while (full.p[full.n] != '/') {
+            full.n--;
+        }
+    }
+    *out = full;
+    return OK;
+}
 
 static enum err check(struct op_context *ox, struct plan *p)
 {
@@ -42,6 +66,9 @@ static enum err prepare(struct op_context *ox, const void *request, void **out_p
     if (e == OK) {
         e = op_name(ox, req->name, &p->path);
     }
+    if (e == OK) {
+        e = keep_as(ox, req->name, &p->keep_as);
+    }
     return e == OK ? check(ox, p) : e;
 }
 
@@ -55,7 +82,8 @@ static enum err hide(struct op_context *ox, struct plan *p)
     p->mailbox->dirty = true;
     acct->used_messages -= row->messages;
     acct->used_bytes -= row->size_bytes;
-    return purge_queue_put(&ox->store, p->account->id, p->mailbox->id, ox->head.entry_ms);
+    struct purge_queued q = {.entry_ms = ox->head.entry_ms, .keep_as = p->keep_as};
+    return purge_queue_put(&ox->store, p->account->id, p->mailbox->id, &q);
 }
 
 static enum err commit(struct op_context *ox, const void *request, void *plan, struct buf *result)

@@ -23,7 +23,7 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
     if (c->rows.n > 0) {
         enum err e = op_copying_commit(ox, c, true, &first);
         if (e == OK) {
-            e = op_rows_expunge(ox, c->from, &c->rows, true);
+            e = op_rows_expunge(ox, c->from, &c->rows, OP_FATE_MOVE);
         }
         if (e != OK) {
             return e;

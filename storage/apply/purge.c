@@ -13,10 +13,13 @@ static enum err purge_live_account(struct op_context *ox, struct op_account *a)
 
 static enum err purge_queued_mailbox(struct op_context *ox, struct op_account *a, uint64_t mailbox)
 {
-    bool queued = false;
+    struct purge_queued q;
     bool done;
-    enum err e = mailbox > UINT32_MAX ? OK : purge_queue_has(&ox->store, a->id, (uint32_t)mailbox, &queued);
-    return e == OK && queued ? purge_mailbox(ox, a, (uint32_t)mailbox, &done) : e;
+    enum err e = mailbox > UINT32_MAX ? ERR_NOTFOUND : purge_queue_get(&ox->store, a->id, (uint32_t)mailbox, &q);
+    if (e != OK) {
+        return e == ERR_NOTFOUND ? OK : e;
+    }
+    return purge_mailbox(ox, a, (uint32_t)mailbox, &done);
 }
 
 static enum err step(struct op_context *ox, const Pb__OpPurge *req)

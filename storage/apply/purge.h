@@ -13,10 +13,11 @@ extern "C" {
 #define PURGE_STAGED_MAX 100
 #define PURGE_DEDUPE_MAX 1000
 
-/* A deleted mailbox: messages first, then what else lies under its id, then its row. done: nothing is left of it. */
+/* A deleted mailbox: messages first (kept, if its deletion and this entry say so: keeping.h), then what else lies under
+ * its id, then its row. done: nothing is left of it. */
 MUST_CHECK enum err purge_mailbox(struct op_context *ox, struct op_account *a, uint32_t mailbox, bool *out_done);
-/* A removed account: its uploads, copies, mailboxes, the rest, and when its dedupe records are too old to matter, those
- * and its row. */
+/* A removed account: its uploads, copies, mailboxes, kept messages, the rest, and when its dedupe records are too old
+ * to matter, those and its row. */
 MUST_CHECK enum err purge_account(struct op_context *ox, struct op_account *a);
 /* The shard's own: reservations and copies that nobody finishes, dedupe records of account 0. */
 MUST_CHECK enum err purge_shard(struct op_context *ox);

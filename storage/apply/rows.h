@@ -28,9 +28,16 @@ void op_rows_keep(struct op_rows *rows, uint64_t flags);
 uint64_t op_rows_bytes(const struct op_rows *rows);
 MUST_CHECK enum err op_rows_uids(struct op_context *ox, const struct op_rows *rows, struct uidset **out);
 
-/* Removes the rows and records the expunge. keep_emails: a move. */
+/* What becomes of the emails of messages that leave a mailbox. */
+enum op_fate {
+    OP_FATE_DROP,
+    OP_FATE_MOVE, /* another message has them */
+    OP_FATE_KEEP, /* they can be brought back: keeping.h */
+};
+
+/* Removes the rows and records the expunge. */
 MUST_CHECK enum err op_rows_expunge(struct op_context *ox, struct op_mailbox *m, const struct op_rows *rows,
-                                    bool keep_emails);
+                                    enum op_fate fate);
 
 /* Copies of messages in another mailbox (or the same): keywords go by name. */
 struct op_copying {

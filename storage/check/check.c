@@ -99,12 +99,13 @@ static enum err known_table(void *ctx, const struct key *prefix, struct slice re
 {
     struct check_run *r = ctx;
     (void)value;
-    if (rest.n == 0 || strchr("abcdhps", rest.p[0]) == NULL || rest.p[0] == '\0') {
+    if (rest.n == 0 || strchr("abcdhkpsK", rest.p[0]) == NULL || rest.p[0] == '\0' ||
+        (rest.p[0] == SHARD_KEPT_TOTAL && rest.n != 1)) {
         check_report_row(r, prefix, rest, "a row of no known table");
         return OK;
     }
     if (rest.p[0] == SHARD_ACCOUNTS &&
-        (rest.n < 10 || rest.p[9] == '\0' || strchr("ACDMNSTekmortvx", rest.p[9]) == NULL)) {
+        (rest.n < 10 || rest.p[9] == '\0' || strchr("ACDMNSTZekmortvxz", rest.p[9]) == NULL)) {
         check_report_row(r, prefix, rest, "an account's row of no known table");
     }
     return OK;
@@ -173,6 +174,9 @@ enum err storage_check(struct kv_txn *t, const uint8_t prefix[5], const struct c
     }
     if (e == OK) {
         e = check_accounts(&r);
+    }
+    if (e == OK) {
+        e = check_kept_shard(&r);
     }
     if (e == OK) {
         e = check_bodies(&r);

@@ -80,11 +80,15 @@ static void check_totals_of(struct check_account *a, const struct key *row_key)
 static enum err check_rows(struct check_account *a, const struct key *row_key)
 {
     enum err e = check_dedupe(a);
-    if (e == OK && a->row.state != ACCOUNT_SHARD) {
+    bool mail = a->row.state != ACCOUNT_SHARD;
+    if (e == OK && mail) {
         e = check_mailboxes(a);
-        if (e == OK) {
-            e = check_emails(a);
-        }
+    }
+    if (e == OK) {
+        e = check_kept(a);
+    }
+    if (e == OK && mail) {
+        e = check_emails(a);
     }
     if (e == OK && a->row.state == ACCOUNT_LIVE) {
         e = check_tree(a);

@@ -41,6 +41,8 @@ struct check_run {
     struct counts bodies;  /* (index, ordinal): references; value = bytes */
     struct counts staged;  /* (account, 0): references by reservations; value = bytes staged */
     struct counts uploads; /* (index, 0): reservations; value = bytes staged */
+    uint64_t kept_messages;
+    uint64_t kept_bytes;
 };
 
 /* One account's. */
@@ -48,7 +50,7 @@ struct check_account {
     struct check_run *run;
     struct account_id id;
     struct account_row row;
-    struct counts emails;    /* (email, 0): references by messages */
+    struct counts emails;    /* (email, 0): references by messages and kept ones */
     struct counts threads;   /* (id hash, subject hash): references by emails */
     struct counts mailboxes; /* (mailbox, 0): value = node, live ones; seen: the tree has it */
     uint64_t live_messages;
@@ -65,8 +67,12 @@ MUST_CHECK enum err check_walk(struct check_run *r, const struct key *prefix, vo
 
 MUST_CHECK enum err check_mailboxes(struct check_account *a);
 MUST_CHECK enum err check_tree(struct check_account *a);
+/* Before check_emails. */
+MUST_CHECK enum err check_kept(struct check_account *a);
 MUST_CHECK enum err check_emails(struct check_account *a);
 MUST_CHECK enum err check_account(struct check_run *r, struct account_id id);
+/* After the accounts. */
+MUST_CHECK enum err check_kept_shard(struct check_run *r);
 /* Handoffs, reservations, copies, purge queue (before the accounts); body counts and the bodies themselves (after
  * them). */
 MUST_CHECK enum err check_shard_rows(struct check_run *r);

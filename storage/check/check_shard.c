@@ -130,9 +130,8 @@ static enum err purge_row(void *ctx, const struct key *prefix, struct slice rest
     struct check_run *r = ctx;
     struct account_row account;
     struct mailbox_row mailbox;
-    (void)value;
-    if (rest.n != 12) {
-        check_report_row(r, prefix, rest, "a place in the purge queue with a bad key");
+    if (rest.n != 12 || value.n < 8) {
+        check_report_row(r, prefix, rest, "a place in the purge queue that cannot be read");
         return OK;
     }
     struct account_id a = {get_be64(rest.p)};

@@ -1,4 +1,5 @@
 /* ReadAccount: what a login and a quota check need. ERR_NOTFOUND. */
+#include "storage/mailbox/kept.h"
 #include "storage/mailbox/secret.h"
 #include "storage/method/method.h"
 
@@ -20,6 +21,7 @@ static enum err run(struct read_context *rc, const ProtobufCMessage *request, st
     struct account_id a = {req->account};
     struct account_row row;
     struct secret secret;
+    struct kept_totals kept;
     Pb__ReadAccountResult answer = PB__READ_ACCOUNT_RESULT__INIT;
     (void)attach;
     enum err e = account_get_live(&s, a, &row);
@@ -27,8 +29,14 @@ static enum err run(struct read_context *rc, const ProtobufCMessage *request, st
         return e;
     }
     e = secret_get(&s, a, &secret);
+    if (e == ERR_NOTFOUND) {
+        e = ERR_CORRUPT;
+    }
+    if (e == OK) {
+        e = kept_totals_get(&s, a, &kept);
+    }
     if (e != OK) {
-        return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
+        return e;
     }
     answer.name = arena_slice_str(rc->arena, secret.name);
     if (answer.name == NULL) {
@@ -40,6 +48,8 @@ static enum err run(struct read_context *rc, const ProtobufCMessage *request, st
     answer.used_bytes = row.used_bytes;
     answer.used_messages = row.used_messages;
     answer.modseq = row.modseq;
+    answer.kept_messages = kept.messages;
+    answer.kept_bytes = kept.bytes;
     if (req->have_version != row.secret_version) {
         e = fill_secret(rc, &secret, &answer);
     }

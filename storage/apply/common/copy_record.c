@@ -98,7 +98,7 @@ static enum err remove_copies(struct op_context *ox, struct op_mailbox *m, const
     for (size_t i = 0; e == OK && i < rows.n; i++) {
         e = uidset_add(removed, rows.list[i].uid);
     }
-    return e == OK ? op_rows_expunge(ox, m, &rows, false) : e;
+    return e == OK ? op_rows_expunge(ox, m, &rows, OP_FATE_DROP) : e;
 }
 
 enum err copy_undo_step(struct op_context *ox, struct op_account *a, const uint8_t id[16], struct copy_record *r,

@@ -80,24 +80,34 @@ static void purge_key(struct key *k, const struct store *s, struct account_id a,
     key_u32(k, mailbox);
 }
 
-enum err purge_queue_put(const struct store *s, struct account_id a, uint32_t mailbox, uint64_t entry_ms)
+enum err purge_queue_put(const struct store *s, struct account_id a, uint32_t mailbox, const struct purge_queued *q)
 {
     struct key k;
+    uint8_t *p;
+    struct slice name = q->keep_as;
     purge_key(&k, s, a, mailbox);
-    return store_put_row(s, &k, &entry_ms, sizeof(entry_ms));
+    enum err e = kv_reserve(s->t, key_slice(&k), sizeof(q->entry_ms) + name.n, &p);
+    if (e == OK) {
+        put_le64(p, q->entry_ms);
+        memcpy(p + sizeof(q->entry_ms), name.n == 0 ? (const void *)"" : name.p, name.n);
+    }
+    return e;
 }
 
-enum err purge_queue_has(const struct store *s, struct account_id a, uint32_t mailbox, bool *out)
+enum err purge_queue_get(const struct store *s, struct account_id a, uint32_t mailbox, struct purge_queued *out)
 {
     struct key k;
     struct slice v;
     purge_key(&k, s, a, mailbox);
     enum err e = store_get(s, &k, &v);
-    if (e != OK && e != ERR_NOTFOUND) {
-        return e;
+    if (e == OK && v.n < sizeof(out->entry_ms)) {
+        e = ERR_CORRUPT;
     }
-    *out = e == OK;
-    return OK;
+    if (e == OK) {
+        out->entry_ms = get_le64(v.p);
+        out->keep_as = slice_sub(v, sizeof(out->entry_ms), v.n);
+    }
+    return e;
 }
 
 enum err purge_queue_del(const struct store *s, struct account_id a, uint32_t mailbox)

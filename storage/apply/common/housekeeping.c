@@ -5,6 +5,7 @@
 #include "storage/apply/copy_record.h"
 #include "storage/apply/handoff.h"
 #include "storage/apply/staging.h"
+#include "storage/mailbox/kept.h"
 
 /* Rows looked at in one call, of each kind. */
 #define LOOK_MAX 256
@@ -278,6 +279,28 @@ enum err housekeeping_purge_due(struct kv_txn *t, const uint8_t prefix[5], uint6
         *out_account = d.account;
         *out_mailbox = d.mailbox;
         *out_due = d.due;
+    }
+    return e;
+}
+
+/* --- kept messages --- */
+
+enum err housekeeping_kept_get(struct kv_txn *t, const uint8_t prefix[5], struct housekeeping_kept *out)
+{
+    struct store s = {.t = t};
+    struct kept_totals totals;
+    struct account_id a;
+    uint64_t oldest_ms = UINT64_MAX;
+    memcpy(s.prefix, prefix, sizeof(s.prefix));
+    enum err e = kept_totals_of_shard(&s, &totals);
+    if (e == OK && totals.messages > 0) {
+        e = kept_time_first(&s, &oldest_ms, &a);
+        e = e == ERR_NOTFOUND ? ERR_CORRUPT : e;
+    }
+    if (e == OK) {
+        out->messages = totals.messages;
+        out->bytes = totals.bytes;
+        out->oldest_ms = oldest_ms;
     }
     return e;
 }

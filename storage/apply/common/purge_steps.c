@@ -1,12 +1,27 @@
 #include "storage/apply/common/dedupe.h"
 #include "storage/apply/copy_record.h"
 #include "storage/apply/folder_op.h"
+#include "storage/apply/keeping.h"
 #include "storage/apply/purge.h"
 #include "storage/apply/staging.h"
 
 /* --- a mailbox --- */
 
-static enum err remove_messages(struct mailbox_work *w, uint32_t *io_left)
+/* One message; NULL: it is dropped. */
+static enum err remove_message(struct mailbox_work *w, uint32_t uid, const struct message_row *row, struct keeping *k)
+{
+    struct flagset flags;
+    enum err e = OK;
+    if (k != NULL) {
+        e = flagset_get(w->store, w->account, w->mailbox, uid, row->flags, &flags);
+        if (e == OK) {
+            e = keeping_add(k, uid, row, &flags);
+        }
+    }
+    return e == OK ? message_remove(w, uid, row, k != NULL) : e;
+}
+
+static enum err remove_messages(struct mailbox_work *w, struct keeping *k, uint32_t *io_left)
 {
     struct message_walk walk;
     struct {
@@ -23,7 +38,7 @@ static enum err remove_messages(struct mailbox_work *w, uint32_t *io_left)
         e = message_walk_next(&walk, &found.uid, &found.row);
         message_walk_close(&walk);
         if (e == OK) {
-            e = message_remove(w, found.uid, &found.row, false);
+            e = remove_message(w, found.uid, &found.row, k);
         }
         if (e != OK) {
             break;
@@ -31,6 +46,30 @@ static enum err remove_messages(struct mailbox_work *w, uint32_t *io_left)
         (*io_left)--;
     }
     return e == ERR_NOTFOUND ? OK : e;
+}
+
+/* What its deletion said of its messages counts, unless the leader keeps nothing any more. */
+static enum err keep_or_remove(struct op_context *ox, const struct op_account *a, struct mailbox_work *w,
+                               uint32_t *io_left)
+{
+    struct purge_queued q = {.entry_ms = 0};
+    struct keeping k;
+    enum err e = OK;
+    if (ox->head.keep && a->row.state == ACCOUNT_LIVE && w->row->messages > 0) {
+        e = purge_queue_get(&ox->store, a->id, w->mailbox, &q);
+    }
+    if (e != OK) {
+        return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
+    }
+    if (q.keep_as.n == 0) {
+        return remove_messages(w, NULL, io_left);
+    }
+    struct slice name = slice_make(arena_dup(ox->arena, q.keep_as.p, q.keep_as.n), q.keep_as.n);
+    e = name.p == NULL ? ERR_NOMEM : keeping_begin(&k, ox, a->id, w->mailbox, w->row->keywords, name, q.entry_ms);
+    if (e == OK) {
+        e = remove_messages(w, &k, io_left);
+    }
+    return e == OK ? keeping_end(&k) : e;
 }
 
 static enum err remove_tables(struct op_context *ox, struct account_id a, uint32_t mailbox, bool *out_done)
@@ -53,13 +92,16 @@ static enum err remove_tables(struct op_context *ox, struct account_id a, uint32
 static enum err forget_mailbox(struct op_context *ox, struct account_id a, uint32_t mailbox)
 {
     struct key k;
-    bool queued = false;
+    struct purge_queued q;
     key_mailbox(&k, &ox->store, a, ACCOUNT_MAILBOXES, mailbox);
     enum err e = store_del_must(&ox->store, &k);
     if (e == OK) {
-        e = purge_queue_has(&ox->store, a, mailbox, &queued);
+        e = purge_queue_get(&ox->store, a, mailbox, &q);
     }
-    return e == OK && queued ? purge_queue_del(&ox->store, a, mailbox) : e;
+    if (e == OK) {
+        return purge_queue_del(&ox->store, a, mailbox);
+    }
+    return e == ERR_NOTFOUND ? OK : e;
 }
 
 enum err purge_mailbox(struct op_context *ox, struct op_account *a, uint32_t mailbox, bool *out_done)
@@ -81,7 +123,7 @@ enum err purge_mailbox(struct op_context *ox, struct op_account *a, uint32_t mai
         .modseq = row.modseq,
         .entry_ms = ox->head.entry_ms,
     };
-    e = remove_messages(&w, &left);
+    e = keep_or_remove(ox, a, &w, &left);
     if (e == OK && left > 0) {
         e = remove_tables(ox, a->id, mailbox, out_done);
     }
@@ -211,6 +253,9 @@ enum err purge_account(struct op_context *ox, struct op_account *a)
         return purge_mailbox(ox, a, mailbox, &done);
     }
     if (e == ERR_NOTFOUND) {
+        e = keeping_drop_account(ox, a->id, KEPT_DROP_MAX, &done);
+    }
+    if (e == OK && done) {
         e = remove_rest(ox, a->id, &done);
     }
     return e == OK && done ? remove_row(ox, a) : e;

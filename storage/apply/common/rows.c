@@ -1,5 +1,7 @@
 #include "storage/apply/rows.h"
 
+#include "storage/apply/keeping.h"
+
 static enum err collect(struct op_context *ox, const struct op_mailbox *m, struct message_walk *w, struct op_rows *out)
 {
     for (;;) {
@@ -74,16 +76,32 @@ enum err op_rows_uids(struct op_context *ox, const struct op_rows *rows, struct 
     return OK;
 }
 
-enum err op_rows_expunge(struct op_context *ox, struct op_mailbox *m, const struct op_rows *rows, bool keep_emails)
+/* Before the mailbox loses them. */
+static enum err keep_rows(struct op_context *ox, struct op_mailbox *m, const struct op_rows *rows)
+{
+    struct keeping k;
+    struct slice name;
+    enum err e = keeping_name(ox, m->account->id, m->row.node, &name);
+    if (e == OK) {
+        e = keeping_begin(&k, ox, m->account->id, m->id, m->row.keywords, name, ox->head.entry_ms);
+    }
+    for (size_t i = 0; e == OK && i < rows->n; i++) {
+        const struct op_row *r = &rows->list[i];
+        e = keeping_add(&k, r->uid, &r->row, &r->flags);
+    }
+    return e == OK ? keeping_end(&k) : e;
+}
+
+enum err op_rows_expunge(struct op_context *ox, struct op_mailbox *m, const struct op_rows *rows, enum op_fate fate)
 {
     struct uidset *gone;
     struct mailbox_work w = op_work(ox, m);
-    for (size_t i = 0; i < rows->n; i++) {
-        enum err e = message_remove(&w, rows->list[i].uid, &rows->list[i].row, keep_emails);
-        if (e != OK) {
-            return e;
-        }
+    enum err e = fate == OP_FATE_KEEP ? keep_rows(ox, m, rows) : OK;
+    for (size_t i = 0; e == OK && i < rows->n; i++) {
+        e = message_remove(&w, rows->list[i].uid, &rows->list[i].row, fate != OP_FATE_DROP);
     }
-    enum err e = op_rows_uids(ox, rows, &gone);
+    if (e == OK) {
+        e = op_rows_uids(ox, rows, &gone);
+    }
     return e == OK ? history_add(&w, gone) : e;
 }

@@ -21,7 +21,27 @@ struct Entry {
     std::string body;
     uint64_t later_ms = 0; /* applied that long after the state was made */
     uint64_t removed = 0;  /* this account is removed first */
+    bool keep = false;     /* what it expunges */
 };
+
+/* When set_up's kept messages were expunged. */
+uint64_t kept_ms;
+
+/* A deleted mailbox: two of its messages are kept, a third is to be. */
+void set_up_kept(Shard &s)
+{
+    ASSERT_EQ(OK, s.create(kAlice, "Lost").status);
+    for (int i = 70; i < 73; i++) {
+        ASSERT_EQ(OK, s.append(kAlice, "Lost", simple_mail(i), FLAG_DELETED, {"$k", "k" + std::to_string(i)}).status);
+    }
+    uint64_t lost = s.mailbox_id(kAlice, "Lost");
+    kept_ms = s.now_ms;
+    s.keeps = true;
+    ASSERT_EQ(OK, s.expunge(kAlice, lost, uids({1, 2})).status);
+    ASSERT_EQ(OK, s.remove(kAlice, "Lost").status);
+    s.keeps = false;
+    ASSERT_EQ(2u, s.kept(kAlice).size());
+}
 
 /* The same state each time. */
 void set_up(Shard &s)
@@ -42,6 +62,7 @@ void set_up(Shard &s)
     ASSERT_EQ(OK, s.store(kAlice, inbox, uids({2, 3}), 1, FLAG_SEEN).status);
     ASSERT_EQ(OK, s.copy(kAlice, inbox, uids({1, 2}), "Work", std::string(16, 'c')).status);
     ASSERT_EQ(OK, s.remove(kAlice, "Old").status);
+    set_up_kept(s);
     Pb__OpStageBegin begin = PB__OP_STAGE_BEGIN__INIT;
     begin.account = kAlice;
     begin.size = static_cast<uint32_t>(simple_mail(9).raw.size());
@@ -106,6 +127,13 @@ struct Attempt {
     }
 };
 
+Attempt attempt_of(Shard &s, const Entry &entry)
+{
+    Attempt a = {s.head_of(entry.method, entry.account, {}), entry};
+    a.head.keep = entry.keep;
+    return a;
+}
+
 using Fault = std::function<void(Shard &, uint64_t)>;
 
 /* The state in which the entry is to be applied. */
@@ -127,8 +155,7 @@ void fail_each(uint32_t shard, const Entry &entry, const Fault &arm, const std::
     Shard hurt(shard);
     prepare(clean, entry);
     prepare(hurt, entry);
-    Options o;
-    Attempt attempt = {clean.head_of(entry.method, entry.account, o), entry};
+    Attempt attempt = attempt_of(clean, entry);
     Result want = attempt(clean);
     ASSERT_EQ(OK, want.error);
     ASSERT_EQ(OK, want.status) << entry.method;
@@ -162,8 +189,7 @@ void fail_each_retry(uint32_t shard, const Entry &entry, const Fault &arm, const
 {
     Shard s(shard);
     prepare(s, entry);
-    Options o;
-    Attempt attempt = {s.head_of(entry.method, entry.account, o), entry};
+    Attempt attempt = attempt_of(s, entry);
     Result want = attempt(s);
     ASSERT_EQ(OK, want.status);
     auto before = s.state();
@@ -210,13 +236,18 @@ void fail_each_check(uint32_t shard, const Entry &entry, const Fault &arm, const
 {
     Shard s(shard);
     prepare(s, entry);
-    Options o;
-    Attempt attempt = {s.head_of(entry.method, entry.account, o), entry};
+    Attempt attempt = attempt_of(s, entry);
     fail_each_check(s, entry, attempt.head, arm, fired, expected);
     if (entry.method != METHOD_STAGE_CHUNK) {
         ASSERT_EQ(OK, attempt(s).status);
         fail_each_check(s, entry, attempt.head, arm, fired, expected);
     }
+}
+
+/* The node's own: done again it is the next step. */
+bool is_a_step(const Entry &e)
+{
+    return e.method == METHOD_PURGE || e.method == METHOD_KEPT_DROP;
 }
 
 template <class T> std::string pack(const T &m)
@@ -308,6 +339,7 @@ std::vector<Entry> shard_entries()
     expunge.only_deleted = false;
     expunge.pop3_term = s.term;
     e.push_back({METHOD_EXPUNGE, pack(expunge), kAlice, ""});
+    e.push_back({METHOD_EXPUNGE, pack(expunge), kAlice, "", 0, 0, true});
 
     Pb__OpCopy copy = PB__OP_COPY__INIT;
     copy.account = kAlice;
@@ -342,6 +374,7 @@ std::vector<Entry> shard_entries()
     e.push_back({METHOD_MAILBOX_DELETE, pack(del), kAlice, ""});
     del.name = const_cast<char *>("Work/a");
     e.push_back({METHOD_MAILBOX_DELETE, pack(del), kAlice, ""});
+    e.push_back({METHOD_MAILBOX_DELETE, pack(del), kAlice, "", 0, 0, true});
     Pb__OpMailboxRename rename = PB__OP_MAILBOX_RENAME__INIT;
     rename.account = kAlice;
     rename.from = const_cast<char *>("Work");
@@ -393,11 +426,31 @@ std::vector<Entry> shard_entries()
     purge.account = kAlice;
     purge.mailbox = old;
     e.push_back({METHOD_PURGE, pack(purge), kAlice, ""});
+    purge.mailbox = old + 1; /* Lost */
+    e.push_back({METHOD_PURGE, pack(purge), kAlice, ""});
+    e.push_back({METHOD_PURGE, pack(purge), kAlice, "", 0, 0, true});
     purge.mailbox = 0;
     e.push_back({METHOD_PURGE, pack(purge), kAlice, "", 7200000});   /* old dedupe records */
     e.push_back({METHOD_PURGE, pack(purge), kAlice, "", 0, kAlice}); /* uploads, then a mailbox, of a removed account */
     purge.account = 0;
     e.push_back({METHOD_PURGE, pack(purge), 0, "", 7200000}); /* an upload and a copy that nobody finishes */
+    Pb__OpUndelete undelete = PB__OP_UNDELETE__INIT;
+    static std::string rows;
+    rows = kept_rows({{kept_ms, 1}, {kept_ms, 2}});
+    undelete.account = kAlice;
+    undelete.mailbox = old + 1;
+    undelete.rows = bin(rows);
+    e.push_back({METHOD_UNDELETE, pack(undelete), kAlice, ""}); /* the mailbox is made */
+    undelete.into = const_cast<char *>("Work");
+    e.push_back({METHOD_UNDELETE, pack(undelete), kAlice, ""});
+    undelete.into = const_cast<char *>("new/one");
+    e.push_back({METHOD_UNDELETE, pack(undelete), kAlice, ""});
+    Pb__OpKeptDrop drop = PB__OP_KEPT_DROP__INIT;
+    drop.before_ms = UINT64_MAX;
+    drop.messages = 1;
+    e.push_back({METHOD_KEPT_DROP, pack(drop), 0, ""});
+    drop.messages = 0;
+    e.push_back({METHOD_KEPT_DROP, pack(drop), 0, ""});
     Pb__OpHandoffDone done = PB__OP_HANDOFF_DONE__INIT;
     done.index = 150;
     done.shard = 9;
@@ -595,8 +648,8 @@ TEST(Failure, a_retry_is_answered_or_fails_and_never_done_twice)
     StoreFault full(&kv_mem_faults::put_full_nth);
     StoreFault corrupt(&kv_mem_faults::get_corrupt_nth);
     each_entry([&](uint32_t shard, const Entry &e) {
-        if (e.method == METHOD_PURGE) {
-            return; /* the node's own: done again it is the next step */
+        if (is_a_step(e)) {
+            return;
         }
         fail_each_retry(shard, e, full.arm(), full.fired(), ERR_FULL);
         fail_each_retry(shard, e, corrupt.arm(), corrupt.fired(), ERR_CORRUPT);
@@ -625,7 +678,7 @@ TEST(Failure, a_crash_in_the_commit_leaves_nothing_or_all)
             Shard hurt(shard);
             prepare(clean, e);
             prepare(hurt, e);
-            Attempt attempt = {clean.head_of(e.method, e.account, {}), e};
+            Attempt attempt = attempt_of(clean, e);
             auto before = hurt.state();
             Result want = attempt(clean);
             (durable ? kv_mem_faults(hurt.kv)->crash_after_commit_nth
@@ -633,8 +686,8 @@ TEST(Failure, a_crash_in_the_commit_leaves_nothing_or_all)
             EXPECT_EQ(ERR_IO, attempt(hurt).error);
             kv_mem_reopen(hurt.kv);
             EXPECT_EQ(durable ? clean.state() : before, hurt.state()) << "method " << e.method;
-            if (durable && e.method == METHOD_PURGE) {
-                continue; /* the node's own: done again it is the next step */
+            if (durable && is_a_step(e)) {
+                continue;
             }
             hurt.index += durable ? 1 : 0; /* the log holds the entry */
             Result got = attempt(hurt);

@@ -40,6 +40,7 @@ class Model
     explicit Model(uint64_t seed) : account(5)
     {
         rng_seeded_init(&rng, seed);
+        s.keeps = seed % 2 == 0;
         EXPECT_EQ(OK, s.create_account(account, 400000, 300));
         for (const char *n : {"INBOX", "Drafts", "Sent", "Trash", "Junk", "Archive"}) {
             boxes[n] = std::make_shared<ModelMailbox>();

@@ -166,6 +166,51 @@ template <class T> struct Message {
     shard_test::Message<type>(                                                                                         \
         lower##__unpack(nullptr, (r).bytes.size(), reinterpret_cast<const uint8_t *>((r).bytes.data())))
 
+struct Kept {
+    uint64_t ms;
+    uint32_t mailbox;
+    uint32_t uid;
+    uint64_t flags;
+    int64_t internal_s;
+    uint32_t size;
+    std::string texts[3]; /* mailbox, From, Subject */
+};
+
+inline void kept_page(const Pb__ReadKeptResult &m, std::vector<Kept> *out)
+{
+    auto ms = column<uint64_t>(m.time_ms);
+    auto mailbox = column<uint32_t>(m.mailbox);
+    auto uid = column<uint32_t>(m.uid);
+    auto flags = column<uint64_t>(m.flags);
+    auto internal = column<int64_t>(m.internal_s);
+    auto size = column<uint32_t>(m.size);
+    auto lens = column<uint32_t>(m.lens);
+    std::string texts = str(m.texts);
+    size_t at = 0;
+    ASSERT_EQ(m.rows, ms.size());
+    ASSERT_EQ(3 * ms.size(), lens.size());
+    for (size_t i = 0; i < ms.size(); i++) {
+        Kept k = {ms[i], mailbox[i], uid[i], flags[i], internal[i], size[i], {}};
+        for (size_t t = 0; t < 3; t++) {
+            k.texts[t] = texts.substr(at, lens[3 * i + t]);
+            at += lens[3 * i + t];
+        }
+        out->push_back(k);
+    }
+    EXPECT_EQ(texts.size(), at);
+}
+
+/* OpUndelete.rows */
+inline std::string kept_rows(const std::vector<std::pair<uint64_t, uint32_t>> &which)
+{
+    std::string rows(12 * which.size(), '\0');
+    for (size_t i = 0; i < which.size(); i++) {
+        put_le64(reinterpret_cast<uint8_t *>(&rows[12 * i]), which[i].first);
+        put_le32(reinterpret_cast<uint8_t *>(&rows[12 * i + 8]), which[i].second);
+    }
+    return rows;
+}
+
 struct Options {
     const char *request_id = nullptr; /* 16 bytes; fresh when null */
     uint64_t account = UINT64_MAX;    /* of the head; the operation's by default */
@@ -213,6 +258,7 @@ class Shard
         struct entry_head h;
         memset(&h, 0, sizeof(h));
         h.method = static_cast<uint16_t>(m);
+        h.keep = keeps;
         h.shard = shard;
         h.account.v = o.account == UINT64_MAX ? account : o.account;
         h.entry_ms = now_ms;
@@ -559,6 +605,52 @@ class Shard
         return apply(METHOD_MOVE, &op.base, id);
     }
 
+    /* (entry time, UID) of each, UIDs ascending. */
+    Result undelete(uint64_t id, uint64_t mailbox, const std::vector<std::pair<uint64_t, uint32_t>> &which,
+                    const std::string &into = "", const Options &o = {})
+    {
+        Pb__OpUndelete op = PB__OP_UNDELETE__INIT;
+        std::string rows = kept_rows(which);
+        op.account = id;
+        op.mailbox = mailbox;
+        op.rows = bin(rows);
+        op.into = const_cast<char *>(into.c_str());
+        return apply(METHOD_UNDELETE, &op.base, id, "", o);
+    }
+
+    Result kept_drop(uint64_t before_ms, uint32_t messages = 0, uint64_t bytes = 0)
+    {
+        Pb__OpKeptDrop op = PB__OP_KEPT_DROP__INIT;
+        op.before_ms = before_ms;
+        op.messages = messages;
+        op.bytes = bytes;
+        return apply(METHOD_KEPT_DROP, &op.base, 0);
+    }
+
+    /* All pages. */
+    std::vector<Kept> kept(uint64_t id, const std::string &name = "", uint64_t since_ms = 0, uint64_t until_ms = 0,
+                           uint32_t max_rows = 0)
+    {
+        std::vector<Kept> all;
+        Pb__ReadKept q = PB__READ_KEPT__INIT;
+        q.account = id;
+        q.name = const_cast<char *>(name.c_str());
+        q.since_ms = since_ms;
+        q.until_ms = until_ms;
+        q.max_rows = max_rows;
+        for (bool more = true; more;) {
+            Result r = read(METHOD_KEPT, &q.base);
+            EXPECT_EQ(OK, r.status);
+            auto m = UNPACK(Pb__ReadKeptResult, pb__read_kept_result, r);
+            kept_page(*m.m, &all);
+            more = r.status == OK && m->more;
+            q.from_ms = m->next_ms;
+            q.from_mailbox = m->next_mailbox;
+            q.from_uid = m->next_uid;
+        }
+        return all;
+    }
+
     Result purge(uint64_t account, uint64_t mailbox)
     {
         Pb__OpPurge op = PB__OP_PURGE__INIT;
@@ -701,6 +793,7 @@ class Shard
     struct pop3_locks *pop3 = nullptr;
     const struct node_info *node = nullptr;
     bool use_cache = true;
+    bool keeps = false; /* the leader keeps what is expunged */
     struct rng rng;
     struct housekeeping keeping = {0};
     struct check_totals last_totals;

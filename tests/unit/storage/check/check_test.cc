@@ -38,6 +38,9 @@ class Check : public ::testing::Test
         ASSERT_EQ(OK, s.copy(kAlice, inbox, uids({1, 2}), "Sent").status);
         ASSERT_EQ(OK, s.copy(kAlice, inbox, uids({3}), "Work", std::string(16, 'c')).status);
         ASSERT_EQ(OK, s.expunge(kAlice, inbox, uids({4})).status);
+        s.keeps = true;
+        ASSERT_EQ(OK, s.expunge(kAlice, inbox, uids({5, 6})).status);
+        s.keeps = false;
         ASSERT_EQ(OK, s.deliver({kAlice, 12}, simple_mail(9)).status);
         ASSERT_EQ(OK, s.remove(kAlice, "Work/a").status);
         Pb__OpStageBegin begin = PB__OP_STAGE_BEGIN__INIT;
@@ -46,7 +49,24 @@ class Check : public ::testing::Test
         ASSERT_EQ(OK, s.apply(METHOD_STAGE_BEGIN, &begin.base, kAlice).status);
         s.put_staged(s.index - 1, "the first chunk");
         hand_off();
+        keep_with_the_longest_name();
         ASSERT_EQ("", s.check());
+    }
+
+    /* Its kept row has two pieces. */
+    void keep_with_the_longest_name()
+    {
+        std::string name(255, 'd');
+        for (int i = 1; i < 16; i++) {
+            name += "/" + std::string(255, 'd');
+        }
+        ASSERT_EQ(OK, s.append(kAlice, "INBOX", simple_mail(30)).status);
+        ASSERT_EQ(OK, s.rename(kAlice, "INBOX", name).status);
+        s.keeps = true;
+        ASSERT_EQ(OK, s.expunge(kAlice, inbox, uids({8})).status);
+        s.keeps = false;
+        ASSERT_EQ(3u, s.kept(kAlice).size());
+        ASSERT_EQ(name, s.kept(kAlice)[2].texts[0]);
     }
 
     void hand_off()
@@ -106,8 +126,8 @@ TEST_F(Check, finds_every_missing_row)
         kinds[kind(row.first)]++;
     }
     ASSERT_EQ("", s.check());
-    for (const char *k : {"aA", "aC", "aD", "aM", "aN", "aS", "aT", "ae", "ak", "am",
-                          "ao", "ar", "at", "av", "ax", "b",  "c",  "h",  "p",  "s"}) {
+    for (const char *k : {"aA", "aC", "aD", "aM", "aN", "aS", "aT", "ae", "ak", "am", "ao", "ar",
+                          "at", "av", "ax", "aZ", "az", "b",  "c",  "h",  "k",  "K",  "p",  "s"}) {
         EXPECT_GT(kinds[k], 0) << k << " was not there to be damaged";
     }
 }

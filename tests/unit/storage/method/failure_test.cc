@@ -65,6 +65,7 @@ class MethodFailure : public ::testing::Test
         std::string parts(12000, 'p');
         ASSERT_EQ(OK, s.append(kAlice, "INBOX", simple_mail(9, "a body\r\n", "X-Long: " + parts + "\r\n")).status);
         ASSERT_EQ(OK, s.store(kAlice, inbox, uids({3}), 1, FLAG_FLAGGED, many_keywords()).status);
+        s.keeps = true;
         ASSERT_EQ(OK, s.expunge(kAlice, inbox, uids({5})).status);
         fill_directory();
     }
@@ -139,6 +140,11 @@ class MethodFailure : public ::testing::Test
         add(METHOD_MAILBOXES, ask(&s, METHOD_MAILBOXES, list));
         list.name = const_cast<char *>("Work/a");
         add(METHOD_MAILBOXES, ask(&s, METHOD_MAILBOXES, list));
+        Pb__ReadKept kept = PB__READ_KEPT__INIT;
+        kept.account = kAlice;
+        add(METHOD_KEPT, ask(&s, METHOD_KEPT, kept));
+        kept.name = const_cast<char *>("INBOX");
+        add(METHOD_KEPT, ask(&s, METHOD_KEPT, kept));
         static uint64_t watched[] = {kAlice, 99};
         Pb__ReadWatch watch = PB__READ_WATCH__INIT;
         watch.accounts = watched;
