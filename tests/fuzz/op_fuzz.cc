@@ -68,6 +68,7 @@ bool fatal(enum err e)
 entry_head head_of(Shard *s, Input *in, method m, uint8_t how)
 {
     entry_head h = s->head(m, in->u8() % 4 == 0 ? 0 : in->u8() % 16);
+    h.keep = h.random[7] % 2 != 0; /* every other request's */
     if ((how & KNOWN_ID) != 0) {
         memset(h.request_id.b, in->u8() % 3, sizeof(h.request_id.b));
     }

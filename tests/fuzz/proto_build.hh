@@ -55,6 +55,7 @@ struct Input {
 struct Words {
     std::vector<std::string> strings;
     std::vector<std::string> records;
+    std::vector<std::string> rows;
     uint64_t size = 0; /* of the body that comes with the message */
 };
 
@@ -86,6 +87,9 @@ inline std::string text_of(const std::string &name, uint8_t choice, Input *in, c
     }
     if (name == "record" && choice < 128 && !w.records.empty()) {
         return w.records[choice % w.records.size()];
+    }
+    if (name == "rows" && choice < 200 && !w.rows.empty()) {
+        return w.rows[choice % w.rows.size()];
     }
     if ((name == "copy_id" || name == "objectid" || name == "token") && choice < 200) {
         return std::string(16, static_cast<char>(choice % 3));

@@ -31,6 +31,8 @@ constexpr uint64_t kAlice = 11;
 constexpr uint64_t kBob = 12;
 constexpr uint64_t kInbox = 1;
 constexpr uint64_t kStagedIndex = 100;
+constexpr uint64_t kFilledMs = UINT64_C(1700000000000);
+constexpr uint64_t kLost = 10;
 
 inline void must(bool x)
 {
@@ -91,6 +93,19 @@ inline const Mail &staged_mail()
     return m;
 }
 
+/* OpUndelete.rows of what fill_kept has expunged. */
+inline std::string kept_rows(uint32_t first, uint32_t last)
+{
+    std::string rows;
+    for (uint32_t uid = first; uid <= last; uid++) {
+        char row[12];
+        put_le64(reinterpret_cast<uint8_t *>(row), kFilledMs);
+        put_le32(reinterpret_cast<uint8_t *>(row + 8), uid);
+        rows.append(row, sizeof(row));
+    }
+    return rows;
+}
+
 /* The size is the input's to set. */
 inline proto_build::Words &words()
 {
@@ -123,11 +138,13 @@ inline proto_build::Words &words()
                         std::string(256, 'n'),
                         "/",
                         "*",
-                        "k2"};
+                        "k2",
+                        "Lost"};
         for (const Mail &m : mails()) {
             made.records.push_back(m.record);
         }
         made.records.push_back(staged_mail().record);
+        made.rows = {kept_rows(1, 1), kept_rows(1, 2), kept_rows(2, 3)};
         return made;
     }();
     return w;
@@ -206,6 +223,7 @@ class Shard
         entry_head h;
         memset(&h, 0, sizeof(h));
         h.method = static_cast<uint16_t>(m);
+        h.keep = keeps;
         h.shard.v = number;
         h.account.v = account;
         h.entry_ms = h.issue_ms = now_ms;
@@ -286,9 +304,10 @@ class Shard
     kv_txn *t = nullptr;
     uint8_t prefix[5];
     uint64_t index = 10;
-    uint64_t now_ms = UINT64_C(1700000000000);
+    uint64_t now_ms = kFilledMs;
     bool sound = true;
     bool stopped = false;
+    bool keeps = false; /* what is expunged */
 
   private:
     uint64_t filled_index = 0;
@@ -380,6 +399,31 @@ class Shard
         make(METHOD_EXPUNGE, kAlice, &gone.base);
     }
 
+    /* Two messages are kept; a third is to be, with its mailbox. */
+    void fill_kept()
+    {
+        char k1[] = "k1";
+        Pb__OpMailboxCreate op = PB__OP_MAILBOX_CREATE__INIT;
+        op.account = kAlice;
+        op.name = const_cast<char *>("Lost");
+        make(METHOD_MAILBOX_CREATE, kAlice, &op.base);
+        for (unsigned i = 0; i < 3; i++) {
+            append("Lost", mails()[i], FLAG_FLAGGED, k1);
+        }
+        static const std::string some("\x01\x01\x01", 3); /* one run: 1:2 */
+        Pb__OpExpunge gone = PB__OP_EXPUNGE__INIT;
+        gone.account = kAlice;
+        gone.mailbox = kLost;
+        gone.uids = bin(some);
+        keeps = true;
+        make(METHOD_EXPUNGE, kAlice, &gone.base);
+        Pb__OpMailboxDelete del = PB__OP_MAILBOX_DELETE__INIT;
+        del.account = kAlice;
+        del.name = op.name;
+        make(METHOD_MAILBOX_DELETE, kAlice, &del.base);
+        keeps = false;
+    }
+
     void fill_staged()
     {
         Pb__OpStageBegin begin = PB__OP_STAGE_BEGIN__INIT;
@@ -419,6 +463,7 @@ class Shard
         fill_mail();
         fill_staged();
         fill_handoff();
+        fill_kept();
     }
 
     void fill_directory()
