@@ -37,6 +37,7 @@ static struct entry_head head_of(const Call &c, uint64_t entry_ms)
     h.entry_ms = entry_ms;
     h.issue_ms = c.issue_ms;
     memcpy(h.request_id.b, c.id.data(), sizeof(h.request_id.b));
+    h.keep = c.method == METHOD_EXPUNGE && h.request_id.b[0] % 2 != 0;
     return h;
 }
 

@@ -67,9 +67,9 @@ void World::client_op()
             sessions_.push_back(s);
         }
     }
-    static void (World::*const more[])(const AccountRef &) = {&World::op_store,  &World::op_store, &World::op_expunge,
-                                                              &World::op_copy,   &World::op_copy,  &World::op_move,
-                                                              &World::op_folder, &World::op_misc,  &World::op_store};
+    static void (World::*const more[])(const AccountRef &) = {
+        &World::op_store, &World::op_store,  &World::op_expunge, &World::op_copy,  &World::op_copy,
+        &World::op_move,  &World::op_folder, &World::op_misc,    &World::op_store, &World::op_undelete};
     uint64_t pick = below(100);
     if (pick < 22) {
         op_deliver(a, nullptr);
@@ -342,6 +342,40 @@ void World::op_expunge(const AccountRef &a)
     op.only_deleted = chance(70);
     op.pop3_term = chance(20) ? runs_[a->shard].term - below(2) : 0;
     submit(request(a->shard, METHOD_EXPUNGE, a->id, &op.base));
+}
+
+/* Some of what one mailbox has lost; also what never was. */
+void World::op_undelete(const AccountRef &a)
+{
+    if (a->kept.empty()) {
+        return;
+    }
+    auto from = a->kept.begin();
+    std::advance(from, static_cast<long>(below(a->kept.size())));
+    uint64_t mailbox = std::get<1>(from->first);
+    std::map<uint32_t, uint64_t> chosen;
+    for (const auto &[key, k] : a->kept) {
+        if (std::get<1>(key) == mailbox && chosen.size() < 900 && chance(60)) {
+            chosen[std::get<2>(key)] = std::get<0>(key);
+        }
+    }
+    if (chance(10)) {
+        chosen[static_cast<uint32_t>(1 + below(50))] = node.clock.wall_ms;
+    }
+    std::string rows;
+    for (const auto &[uid, ms] : chosen) {
+        uint8_t row[12];
+        put_le64(row, ms);
+        put_le32(row + 8, uid);
+        rows.append(reinterpret_cast<char *>(row), sizeof(row));
+    }
+    std::string into = chance(30) ? some_name(*a) : "";
+    Pb__OpUndelete op = PB__OP_UNDELETE__INIT;
+    op.account = a->id;
+    op.mailbox = mailbox;
+    op.rows = bytes_of(rows);
+    op.into = text(into);
+    submit(request(a->shard, METHOD_UNDELETE, a->id, &op.base));
 }
 
 /* One step, or one of several that share a copy_id: then the next is a later call's, or nobody's. */

@@ -210,8 +210,21 @@ void World::forget_copies(uint32_t shard, struct kv_txn *t)
     }
 }
 
+/* As after a retention that changes all the time, or on a full disk. */
+void World::drop_kept(uint32_t shard)
+{
+    Pb__OpKeptDrop op = PB__OP_KEPT_DROP__INIT;
+    op.before_ms = chance(30) ? UINT64_MAX : node.clock.wall_ms - below(120000);
+    RequestRef r = request(shard, METHOD_KEPT_DROP, 0, &op.base);
+    r->internal = true;
+    queue_.push_back(r);
+}
+
 void World::housekeep(uint32_t shard, struct kv_txn *t, bool always)
 {
+    if (shard > 0 && chance(4)) {
+        drop_kept(shard);
+    }
     ShardRun &run = runs_[shard];
     uint64_t account = 0;
     uint64_t mailbox = 0;
@@ -344,7 +357,7 @@ void World::end()
 void World::end_unfinished()
 {
     struct kv_mem_faults none = {};
-    for (int i = 0; i < 60 && !testing::Test::HasFailure(); i++) {
+    for (int i = 0; i < 160 && !testing::Test::HasFailure(); i++) {
         step(none, 0);
         node.advance(i < 20 ? 240000 : 1000);
     }

@@ -89,7 +89,8 @@ Outcome Model::apply(const Entry &e)
     ticked_.clear();
     Outcome o = run(e);
     o.entry_ms = e.entry_ms;
-    o.recorded = e.method != METHOD_PURGE && e.method != METHOD_HANDOFF_DONE && !tried_again(e, o);
+    o.recorded = e.method != METHOD_PURGE && e.method != METHOD_KEPT_DROP && e.method != METHOD_HANDOFF_DONE &&
+                 !tried_again(e, o);
     if (!e.dry && o.recorded) {
         s.done[e.id] = o;
     }
@@ -123,6 +124,8 @@ Outcome Model::run(const Entry &e)
         {METHOD_STAGE_BEGIN, &Model::stage_begin},
         {METHOD_STAGE_ABORT, &Model::stage_abort},
         {METHOD_PURGE, &Model::purge},
+        {METHOD_UNDELETE, &Model::undelete},
+        {METHOD_KEPT_DROP, &Model::kept_drop},
     };
     return (this->*handlers.at(e.method))(e);
 }
@@ -301,10 +304,8 @@ Outcome Model::purge(const Entry &e)
     }
     for (auto &[id, a] : s.accounts) {
         for (auto &[copy_id, c] : a->copies) {
-            if (c.undoing || old(c.entry_ms, COPY_MS)) {
-                if (a->live) {
-                    copy_undo(e, *a, std::string(copy_id));
-                }
+            if (a->live && (c.undoing || old(c.entry_ms, COPY_MS))) { /* a removed account's go with it */
+                copy_undo(e, *a, std::string(copy_id));
                 return Outcome();
             }
         }

@@ -12,6 +12,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "wire.h"
@@ -76,6 +77,13 @@ struct Copy {
     bool undoing = false;
 };
 
+/* Expunged, and can be brought back. */
+using KeptKey = std::tuple<uint64_t, uint64_t, uint32_t>; /* entry time, mailbox, UID */
+struct Kept {
+    Message message;
+    std::string name; /* of the mailbox then */
+};
+
 struct Account {
     uint64_t id = 0;
     uint32_t shard = 0;
@@ -89,6 +97,7 @@ struct Account {
     std::map<uint64_t, MailboxRef> by_id;   /* that were seen, deleted ones too */
     std::set<std::string> subscribed;
     std::map<std::string, Copy> copies;
+    std::map<KeptKey, Kept> kept;
     std::set<uint32_t> uidvalidities; /* seen */
     bool unseen_folders = true;       /* something of the tree was not read yet */
     uint64_t used_messages() const;
@@ -126,7 +135,8 @@ struct Entry {
     std::shared_ptr<const Content> content; /* of the mail it carries */
     uint64_t index = 0;
     uint64_t term = 0;
-    bool dry = false; /* only the status is wanted: nothing changes */
+    bool keep = false; /* what it expunges */
+    bool dry = false;  /* only the status is wanted: nothing changes */
 };
 
 struct Delivered {
@@ -234,6 +244,11 @@ class Model
                        MailboxRef *out_from, MailboxRef *out_to, std::vector<uint32_t> *out_uids) const;
     void do_copy(const Entry &e, Account &a, Mailbox &from, Mailbox &to, bool moving, Outcome *o);
     Outcome handoff_done(const Entry &e);
+    void keep(const Entry &e, Account &a, const MailboxRef &m, const std::vector<uint32_t> &uids);
+    enum err undelete_to(const Account &a, const Pb__OpUndelete &req, const std::string &old_name, MailboxRef *out,
+                         std::string *out_name) const;
+    Outcome undelete(const Entry &e);
+    Outcome kept_drop(const Entry &e);
 
     Outcome stage_begin(const Entry &e);
     Outcome stage_abort(const Entry &e);

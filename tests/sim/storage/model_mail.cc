@@ -200,6 +200,9 @@ Outcome Model::expunge(const Entry &e)
             o.uids.push_back(uid);
         }
     }
+    if (e.keep) {
+        keep(e, *a, m, o.uids);
+    }
     expunge(*a, *m, o.uids);
     o.changed = !o.uids.empty();
     o.modseq = o.changed ? a->modseq : 0;

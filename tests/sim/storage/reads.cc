@@ -54,6 +54,7 @@ void Reader::check_account(Account &a, bool bodies, struct rng *r)
     if (!a.live) {
         return;
     }
+    check_kept(a);
     check_folders(a);
     for (const auto &[name, m] : a.tree) {
         if (m != nullptr && !testing::Test::HasFailure()) {
@@ -81,6 +82,34 @@ void Reader::check_row(Account &a)
     EXPECT_EQ(res->used_bytes, a.used_bytes());
     EXPECT_EQ(res->used_messages, a.used_messages());
     EXPECT_EQ(res->modseq, a.modseq);
+}
+
+/* Page by page, three rows at a time if they are few. */
+void Reader::check_kept(const Account &a)
+{
+    Pb__ReadKept req = PB__READ_KEPT__INIT;
+    req.account = a.id;
+    req.max_rows = a.kept.size() < 30 ? 3 : 0;
+    auto at = a.kept.begin();
+    for (bool more = true; more && !testing::Test::HasFailure();) {
+        std::string meta;
+        ASSERT_EQ(call(METHOD_KEPT, &req.base, &meta, nullptr), OK);
+        auto r = unpack<Pb__ReadKeptResult>(meta);
+        for (size_t i = 0; i < r->rows; i++, ++at) {
+            ASSERT_TRUE(at != a.kept.end()) << "more is kept than was expunged";
+            KeptKey key = {get_le64(r->time_ms.data + 8 * i), get_le32(r->mailbox.data + 4 * i),
+                           get_le32(r->uid.data + 4 * i)};
+            EXPECT_EQ(key, at->first);
+            EXPECT_EQ(get_le32(r->size.data + 4 * i), at->second.message.email->content->body.size());
+            EXPECT_EQ(get_le64(r->flags.data + 8 * i), at->second.message.flags.system);
+            EXPECT_EQ(static_cast<int64_t>(get_le64(r->internal_s.data + 8 * i)), at->second.message.internal_s);
+        }
+        more = r->more;
+        req.from_ms = r->next_ms;
+        req.from_mailbox = r->next_mailbox;
+        req.from_uid = r->next_uid;
+    }
+    EXPECT_TRUE(at == a.kept.end()) << "a kept message is gone";
 }
 
 /* --- folders --- */

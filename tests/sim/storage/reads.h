@@ -32,6 +32,7 @@ class Reader
 
   private:
     void check_row(Account &a);
+    void check_kept(const Account &a);
     void folder(Account &a, const Pb__MailboxInfo &info, std::set<std::string> *left);
     void info(Account &a, Mailbox &m, const Pb__MailboxInfo &info);
     void check_mailbox(Account &a, const std::string &name, Mailbox &m, bool bodies, struct rng *r);

@@ -185,6 +185,17 @@ void check_expunge(const Check &c)
     EXPECT_EQ(r->modseq, c.o.modseq);
 }
 
+void check_undelete(const Check &c)
+{
+    auto r = unpack<Pb__OpUndeleteResult>(c.bytes);
+    EXPECT_EQ(uids_of(r->uids), c.o.dest);
+    EXPECT_EQ(r->messages, c.o.dest.size());
+    EXPECT_EQ(r->modseq, c.o.modseq);
+    if (!c.o.dest.empty()) {
+        learn_mailbox(c.account(c.e.account), c.o.mailbox, r->mailbox, r->uidvalidity);
+    }
+}
+
 void check_create(const Check &c)
 {
     auto r = unpack<Pb__OpMailboxCreateResult>(c.bytes);
@@ -245,6 +256,7 @@ void check_result(Model *model, const Entry &e, Outcome &expected, const std::st
         {METHOD_APPEND, check_append},
         {METHOD_STORE, check_store},
         {METHOD_EXPUNGE, check_expunge},
+        {METHOD_UNDELETE, check_undelete},
         {METHOD_COPY, check_copy},
         {METHOD_MOVE, check_copy},
         {METHOD_MAILBOX_CREATE, check_create},

@@ -70,6 +70,7 @@ Entry World::entry_of(const Request &r, const struct entry_head &h) const
     e.content = r.content;
     e.index = runs_[r.shard].index;
     e.term = runs_[r.shard].term;
+    e.keep = h.keep;
     return e;
 }
 
@@ -245,6 +246,7 @@ bool World::attempt(const RequestRef &r, struct kv_txn *t)
     h.shard.v = r->shard;
     h.account.v = r->account;
     h.entry_ms = now;
+    h.keep = r->method == METHOD_EXPUNGE && chance(options_.keep_percent);
     h.issue_ms = r->internal ? now : r->issue_ms;
     memcpy(h.request_id.b, r->id.data(), sizeof(h.request_id.b));
     rng_fill(&rng_, h.random, sizeof(h.random));

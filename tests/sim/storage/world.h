@@ -27,6 +27,7 @@ struct WorldOptions {
     int jump_percent = 6;
     int duplicate_percent = 8;
     int keywords_percent = 10; /* of the requests with keywords: they have dozens */
+    int keep_percent = 60;     /* of what expunges */
     bool bulk = false;         /* large mailboxes, by copying into themselves */
     bool trace = false;        /* print every entry */
     size_t accounts_max = 5;
@@ -171,6 +172,7 @@ class World : public sim::Workload
     void op_append(const AccountRef &a, Upload *u);
     void op_store(const AccountRef &a);
     void op_expunge(const AccountRef &a);
+    void op_undelete(const AccountRef &a);
     void op_copy(const AccountRef &a);
     void op_bulk(const AccountRef &a);
     void op_move(const AccountRef &a);
@@ -192,6 +194,7 @@ class World : public sim::Workload
     void carry_done(uint32_t shard, const std::shared_ptr<Carry> &c);
     void forget_copies(uint32_t shard, struct kv_txn *t);
     void housekeep(uint32_t shard, struct kv_txn *t, bool always);
+    void drop_kept(uint32_t shard);
     void end_unfinished();
     void end_empty();
     void check_empty();
