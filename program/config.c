@@ -63,6 +63,11 @@ enum err config_bytes_parse(const char *text, uint64_t *out)
     return number_with_unit(text, byte_units, out) ? OK : ERR_INVAL;
 }
 
+enum err config_ms_parse(const char *text, uint64_t *out)
+{
+    return number_with_unit(text, time_units, out) ? OK : ERR_INVAL;
+}
+
 static bool choice_allowed(const char *choices, const char *text)
 {
     size_t n = strlen(text);

@@ -31,7 +31,7 @@ struct config {
     uint64_t storage_readers;
     uint64_t storage_map_bytes;
     uint64_t storage_reserve_bytes;
-    uint64_t storage_retention_ms;
+    uint64_t storage_undelete_ms;
     uint64_t storage_dedupe_ms;
     uint64_t storage_flush_delay_ms;
     uint64_t storage_copy_bytes_per_s;
@@ -121,6 +121,8 @@ MUST_CHECK enum err config_load(struct config *c, const char *file, const struct
 void config_fini(struct config *c);
 /* A number of bytes as the file has it: "1000000", "64 MiB". ERR_INVAL. */
 MUST_CHECK enum err config_bytes_parse(const char *text, uint64_t *out);
+/* A time as the file has it: "90 s", "2h". ERR_INVAL. */
+MUST_CHECK enum err config_ms_parse(const char *text, uint64_t *out);
 /* The effective values with each key's documentation, as a YAML file that config_load reads. */
 MUST_CHECK enum err config_print(const struct config *c, struct buf *out);
 

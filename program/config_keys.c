@@ -57,8 +57,11 @@ const struct config_key config_keys[] = {
     BYTES("storage.copy_rate", storage_copy_bytes_per_s, "64 MiB", 256 * KIB, 64 * GIB,
           "Bytes a second, at most, that this node sends of copies of its replicas, to nodes that are new or were away "
           "for too long; all copies together."),
-    MS("storage.undelete_retention", storage_retention_ms, "0 s", 0, 3650 * DAY,
-       "How long bodies of expunged messages are kept."),
+    MS("storage.undelete_retention", storage_undelete_ms, "0 s", 0, 3650 * DAY,
+       "How long expunged messages are kept for `pillarbox ctl account undelete`, outside of quotas. 0: what is "
+       "expunged "
+       "frees its space at once and is gone. The same on all nodes; lowering it lets go of what was kept. On a nearly "
+       "full disk nothing is kept, and the oldest kept messages go first."),
     MS("storage.dedupe_window", storage_dedupe_ms, "15 min", 6 * MINUTE, DAY,
        "How long the result of a write is remembered, so that a retry is answered and not done again."),
     NUM("storage.flush_delay_ms", storage_flush_delay_ms, "0", 0, 1000,

@@ -93,7 +93,7 @@ enum err storage_start(const struct config *c, bool in_process, struct storage *
         .readers = (uint32_t)c->storage_readers,
         .map_bytes = c->storage_map_bytes,
         .reserve_bytes = c->storage_reserve_bytes,
-        .dead_retention_ms = c->storage_retention_ms,
+        .undelete_retention_ms = c->storage_undelete_ms,
         .copy_bytes_per_s = c->storage_copy_bytes_per_s,
         .flush_delay_ms = (uint32_t)c->storage_flush_delay_ms,
         .dedupe_ms = c->storage_dedupe_ms,

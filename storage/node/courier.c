@@ -191,6 +191,7 @@ static void *courier_run(void *arg)
             leaders_tick(c->node->leaders);
             leftovers_tick(c->node->leftovers);
             housekeep(c);
+            keep_tick(c->node, &c->stop);
             tick_ms = clock_mono_ms(c->node->clock) + TICK_MS;
         }
     }

@@ -355,6 +355,7 @@ enum err node_start(const struct node_config *cfg, struct node **out, struct buf
     n->started_ms = clock_mono_ms(n->clock);
     n->reserve_bytes = cfg->reserve_bytes;
     n->level_max = cfg->level_max;
+    n->undelete_retention_ms = cfg->undelete_retention_ms;
     n->info =
         (struct node_info){.ctx = n, .facts = facts, .shard = shard_info, .leader = shard_leader, .group = shard_group};
     n->hint_epoch = rng_u64(n->rng);

@@ -25,9 +25,9 @@ struct node_config {
     size_t n_pub_urls;
     uint32_t readers; /* reader threads; default 2 */
     uint64_t map_bytes;
-    uint64_t reserve_bytes; /* disk watermark */
-    uint64_t dead_retention_ms;
-    uint64_t copy_bytes_per_s; /* sent of copies of replicas, all together; 0 = no bound */
+    uint64_t reserve_bytes;         /* disk watermark */
+    uint64_t undelete_retention_ms; /* of expunged messages; 0 = they are not kept */
+    uint64_t copy_bytes_per_s;      /* sent of copies of replicas, all together; 0 = no bound */
     uint32_t flush_delay_ms;
     uint64_t dedupe_ms;           /* 15 minutes */
     uint32_t lease_drift_percent; /* of reads, 0 = no leases (replication/lease.h) */

@@ -50,6 +50,7 @@ struct node {
     char data_dir[1024];
     uint64_t started_ms;
     uint64_t reserve_bytes;
+    uint64_t undelete_retention_ms;
     struct node_info info;
     struct clock *clock;
     struct rng *rng;
@@ -171,6 +172,13 @@ void upkeep_first(struct node *n);
 void upkeep_tick(struct node *n);
 /* Changes a row of the node table, and waits for it; never on the volume's thread. */
 MUST_CHECK enum err upkeep_node_set(struct node *n, const Pb__OpNodeSet *set);
+
+/* --- keep.c --- */
+/* Any thread: does an entry of this method, proposed now, keep what it expunges (entry_head.keep)? */
+bool keep_expunged(const struct node *n, unsigned method);
+/* Once a second, on the courier's thread: drops what was kept for long enough, or, above the disk watermark, the oldest
+ * of what is kept. Ends early when *stop (atomic) is set. */
+void keep_tick(struct node *n, const bool *stop);
 
 /* --- away.c, on the courier's thread, once a second --- */
 MUST_CHECK enum err away_new(uint64_t replace_after_ms, struct away **out);

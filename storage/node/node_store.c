@@ -83,7 +83,6 @@ enum err node_store_open(struct node *n, const struct node_config *cfg, struct b
                                .log_age_ms = LOG_AGE_MS,
                                .sole_entries_max = SOLE_LOG_ENTRIES,
                                .sole_bytes_max = SOLE_LOG_BYTES,
-                               .dead_retention_ms = cfg->dead_retention_ms,
                                .copy_bytes_per_s = cfg->copy_bytes_per_s,
                                .reserve_bytes = cfg->reserve_bytes,
                                .lease_drift_percent = cfg->lease_drift_percent,

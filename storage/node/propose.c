@@ -1,5 +1,6 @@
-/* Write requests become entries: header with time and random bits, then the request's own bytes. Nothing is decoded
- * here but what fills staged bodies: apply decodes once and decides, and its answer is on record. */
+/* Write requests become entries: header with time, random bits and whether it keeps what it expunges, then the
+ * request's own bytes. Nothing is decoded here but what fills staged bodies: apply decodes once and decides, and its
+ * answer is on record. */
 #include "proto/base/bytes.h"
 #include "proto/base/mem.h"
 #include "proto/base/metrics.h"
@@ -42,6 +43,8 @@ static bool grows(unsigned method)
     case METHOD_STAGE_ABORT:
     case METHOD_HANDOFF_DONE:
     case METHOD_PURGE:
+    case METHOD_KEPT_DROP:
+    case METHOD_UNDELETE: /* rows go as rows come, and what is kept here would be dropped */
     case METHOD_STORE:
     case METHOD_MAILBOX_SUBSCRIBE:
     case METHOD_RECENT_CLAIM:
@@ -64,6 +67,7 @@ static void entry_fill(struct node *n, struct node_write *w, const struct entry_
     struct entry_head h = *from;
     h.level = node_table_level(n);
     h.entry_ms = clock_wall_ms(n->clock);
+    h.keep = keep_expunged(n, h.method);
     rng_fill(n->rng, h.random, sizeof(h.random));
     entry_head_encode(&h, w->data);
     if (op.n > 0) {
