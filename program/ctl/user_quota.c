@@ -16,6 +16,10 @@ static int show(struct ctl *c, const char *name, struct shard_id shard, struct a
     printf("bytes\t%llu of %llu\nmessages\t%llu of %llu\n(0 = no limit)\n", (unsigned long long)r->used_bytes,
            (unsigned long long)r->quota_bytes, (unsigned long long)r->used_messages,
            (unsigned long long)r->quota_messages);
+    if (r->kept_messages > 0) {
+        printf("expunged\t%llu bytes in %llu messages that can be brought back (not counted)\n",
+               (unsigned long long)r->kept_bytes, (unsigned long long)r->kept_messages);
+    }
     return 0;
 }
 
