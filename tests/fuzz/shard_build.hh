@@ -200,6 +200,7 @@ class Shard
         bound.committed(bound.ctx);
         filled_index = index;
         filled_ms = now_ms;
+        filled_ids = ids;
     }
 
     void begin()
@@ -208,7 +209,7 @@ class Shard
         stopped = false;
         index = filled_index;
         now_ms = filled_ms;
-        ids = 0;
+        ids = filled_ids; /* or they would be answered from what filled the shard */
         must(kv_begin(store, true, &t) == OK);
     }
 
@@ -312,6 +313,7 @@ class Shard
   private:
     uint64_t filled_index = 0;
     uint64_t filled_ms = 0;
+    uint64_t filled_ids = 0;
     uint64_t ids = 0;
 
     void row_change(const std::string &key, std::string value, proto_build::Input *in)
