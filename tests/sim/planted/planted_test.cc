@@ -160,4 +160,15 @@ TEST(Planted, WithoutABugNothingIsFound)
     }
 }
 
+/* Servers that lag behind many changes of their group, beside some that have left it. */
+TEST(Planted, AVoteOfWhoThrewItsLogAwayIsFound)
+{
+    must_be_found(PLANT_NO_FLOOR, [](post::PostOptions *o) {
+        o->nodes = o->voters = 5;
+        o->table_per_min = 40;
+        o->partition_per_min = 6;
+        o->quiet_ms = 3000;
+    });
+}
+
 } // namespace
