@@ -48,7 +48,8 @@ bool copy_in_written(struct volume *v, struct group *g, uint64_t now_ms);
 void copy_in_aborted(struct group *g);
 void copy_in_drop(struct group *g);
 
-/* Carries out rows in the form above. ERR_CORRUPT: they are cut short, or no rows of a copy. *out_n: how many. */
+/* Carries out rows in the form above. ERR_CORRUPT: they are cut short, or no rows of a copy. *out_n: how
+ * many. t NULL: only looks. */
 MUST_CHECK enum err copy_rows_write(struct kv_txn *t, uint32_t replica, struct slice rows, uint64_t *out_n);
 /* Bodies of entries that the source had in its log but not in its state, which is at `index`. */
 MUST_CHECK enum err copy_drop_later_bodies(struct kv_txn *t, uint32_t replica, uint64_t index);

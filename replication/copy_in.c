@@ -182,13 +182,15 @@ size_t copy_in_bytes(const struct group *g)
     return bytes;
 }
 
+static bool is_row(struct slice rest)
+{
+    return rest.n > 0 && rest.n <= KV_KEY_BYTES_MAX - 4 &&
+           (rest.p[0] == 'B' || rest.p[0] == 'P' || rest.p[0] == 'Q' || rest.p[0] == 'S');
+}
+
 static enum err write_row(struct kv_txn *t, uint32_t replica, struct slice rest, struct slice value, bool gone)
 {
     uint8_t key[KV_KEY_BYTES_MAX];
-    if (rest.n == 0 || rest.n > sizeof(key) - 4 ||
-        (rest.p[0] != 'B' && rest.p[0] != 'P' && rest.p[0] != 'Q' && rest.p[0] != 'S')) {
-        return ERR_CORRUPT;
-    }
     put_be32(key, replica);
     memcpy(key + 4, rest.p, rest.n);
     if (!gone) {
@@ -200,20 +202,19 @@ static enum err write_row(struct kv_txn *t, uint32_t replica, struct slice rest,
 
 enum err copy_rows_write(struct kv_txn *t, uint32_t replica, struct slice rows, uint64_t *out_n)
 {
-    uint64_t n = 0;
     struct reader r = reader_make(rows);
     enum err e = OK;
-    while (e == OK && reader_left(&r) > 0) {
+    uint64_t n = 0;
+    for (; e == OK && reader_left(&r) > 0; n++) {
         uint16_t key_n = reader_le16(&r);
         uint8_t flags = reader_u8(&r);
         uint32_t value_n = reader_le32(&r);
         struct slice key = reader_bytes(&r, key_n);
         struct slice value = reader_bytes(&r, value_n);
-        e = r.failed ? ERR_CORRUPT : write_row(t, replica, key, value, (flags & FLAG_GONE) != 0);
-        n++;
-    }
-    if (e == OK && r.failed) {
-        e = ERR_CORRUPT;
+        e = r.failed || !is_row(key) ? ERR_CORRUPT : OK;
+        if (e == OK && t != NULL) {
+            e = write_row(t, replica, key, value, (flags & FLAG_GONE) != 0);
+        }
     }
     *out_n = n;
     return e;

@@ -129,6 +129,11 @@ enum err restore_rows(struct restore *r, struct slice rows, uint64_t *out_n)
     return e == OK ? commit_some(r, rows.n, 0) : e;
 }
 
+enum err restore_rows_check(struct slice rows, uint64_t *out_n)
+{
+    return copy_rows_write(NULL, 0, rows, out_n);
+}
+
 enum err restore_base(struct restore *r, uint64_t index, uint64_t term)
 {
     enum err e = r->based || index == 0 || term == 0 ? ERR_CORRUPT : begin(r);

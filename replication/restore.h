@@ -32,6 +32,8 @@ MUST_CHECK enum err restore_begin(const struct restore_config *cfg, const struct
 void restore_prefix(const struct restore *r, uint8_t out[5]);
 /* Rows of the copy, in the order in which they were sent; *out_n: how many. */
 MUST_CHECK enum err restore_rows(struct restore *r, struct slice rows, uint64_t *out_n);
+/* Whether they are rows of a copy at all: ERR_CORRUPT. *out_n: how many. */
+MUST_CHECK enum err restore_rows_check(struct slice rows, uint64_t *out_n);
 /* They are complete: the state is at this entry. */
 MUST_CHECK enum err restore_base(struct restore *r, uint64_t index, uint64_t term);
 /* The entry after that, and so on. */

@@ -1,0 +1,186 @@
+#include "storage/backup/backup_restore.h"
+
+#include "proto/base/mem.h"
+#include "replication/restore.h"
+#include "storage/apply/entry.h"
+#include "storage/backup/backup_entries.h"
+#include "storage/backup/backup_io.h"
+#include "storage/directory/directory.h"
+
+struct restoring {
+    const struct backup_restore_config *cfg;
+    struct shard_id shard;
+    struct restore *r;
+    struct storage_fsm *fsm;
+    struct backup_source source;
+    struct backup_restored *out;
+    struct buf *why;
+};
+
+static enum err damaged(const struct restoring *x, enum err e, const char *what)
+{
+    enum err ignored = buf_printf(x->why, "%s: in the block at byte %llu: %s: %s", x->source.path,
+                                  (unsigned long long)backup_reader_block_at(x->source.reader), what, err_text(e));
+    (void)ignored; /* a courtesy: the error says enough */
+    return e;
+}
+
+/* --- the base --- */
+
+static enum err take_rows(struct restoring *x)
+{
+    struct slice block;
+    enum err e;
+    while ((e = backup_source_next(&x->source, &block, x->why)) == OK) {
+        uint64_t n = 0;
+        e = restore_rows(x->r, block, &n);
+        if (e != OK) {
+            return damaged(x, e, "rows that cannot be restored");
+        }
+        x->out->rows += n;
+        x->out->bytes += block.n;
+    }
+    if (e != ERR_NOTFOUND) {
+        return e;
+    }
+    const struct backup_end *end = backup_reader_end(x->source.reader);
+    e = restore_base(x->r, end->index, end->term);
+    return e == OK ? OK : damaged(x, e, "its end cannot be");
+}
+
+static enum err restore_file(struct restoring *x, const struct backup_entry *file,
+                             enum err (*take)(struct restoring *x))
+{
+    enum err e = backup_source_open(x->cfg->dir, x->cfg->set, file, &x->source, x->why);
+    if (e == OK) {
+        e = take(x);
+        backup_source_close(&x->source);
+    }
+    return e;
+}
+
+/* --- the log --- */
+
+/* Entries of commands have a time; others belong to the one after them. */
+static bool is_later(const struct restoring *x, const struct repl_entry *entry)
+{
+    struct entry_head head;
+    struct slice op;
+    return x->cfg->until_ms != BACKUP_NOW && entry->head.type == REPL_ENTRY_COMMAND &&
+           entry_decode(entry->head.data, &head, &op) == OK && head.entry_ms > x->cfg->until_ms;
+}
+
+/* ERR_EXPIRED: this entry is too late, so are all that follow. */
+static enum err take_entry(void *ctx, const struct repl_entry *entry)
+{
+    struct restoring *x = ctx;
+    if (is_later(x, entry)) {
+        return ERR_EXPIRED;
+    }
+    enum err e = restore_entry(x->r, entry);
+    if (e != OK) {
+        return damaged(x, e, "an entry that cannot be applied");
+    }
+    x->out->entries++;
+    x->out->bytes += entry->head.data.n + entry->body.n;
+    return OK;
+}
+
+static enum err take_log(struct restoring *x)
+{
+    struct slice block;
+    enum err e;
+    while ((e = backup_source_next(&x->source, &block, x->why)) == OK) {
+        e = backup_entries_each(block, take_entry, x);
+        if (e == ERR_PROTOCOL) {
+            return damaged(x, ERR_CORRUPT, "not whole entries");
+        }
+        if (e != OK) {
+            return e;
+        }
+    }
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
+static enum err take_logs(struct restoring *x, const struct backup_plan *plan)
+{
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < plan->n_logs; i++) {
+        e = restore_file(x, plan->logs[i], take_log);
+    }
+    return e == ERR_EXPIRED ? OK : e;
+}
+
+/* --- the whole --- */
+
+/* The cluster that it came from goes on, or is gone: its nodes are none of the new one's. */
+static enum err forget_nodes(struct restoring *x)
+{
+    struct store s;
+    struct key k;
+    uint32_t budget = UINT32_MAX;
+    bool done;
+    enum err e = restore_txn(x->r, &s.t);
+    restore_prefix(x->r, s.prefix);
+    if (e == OK) {
+        dir_key(&k, &s, DIRECTORY_NODES);
+        e = store_del_range(&s, &k, &budget, &done);
+    }
+    return e;
+}
+
+static enum err run(struct restoring *x, const struct backup_plan *plan)
+{
+    enum err e = restore_file(x, plan->base, take_rows);
+    if (e == OK) {
+        e = take_logs(x, plan);
+    }
+    x->out->index = restore_index(x->r);
+    if (e == OK && x->shard.v == 0 && x->cfg->new_cluster) {
+        e = forget_nodes(x);
+    }
+    return e == OK ? restore_end(x->r, backup_set_index_max(x->cfg->set, x->shard) + BACKUP_INDEX_GAP) : e;
+}
+
+static enum err machine_new(struct restoring *x, struct repl_fsm *out)
+{
+    const struct storage_fsm_config cfg = {.shard = x->shard, .dedupe_ms = x->cfg->dedupe_ms};
+    enum err e = storage_fsm_new(&cfg, &x->fsm);
+    if (e == OK) {
+        storage_fsm_bind(x->fsm, out);
+    }
+    return e;
+}
+
+static enum err open_and_run(struct restoring *x, const struct backup_plan *plan)
+{
+    const struct restore_config cfg = {.kv = x->cfg->kv, .shard = x->shard, .node = x->cfg->node};
+    struct repl_fsm fsm;
+    enum err e = machine_new(x, &fsm);
+    if (e == OK) {
+        e = restore_begin(&cfg, &fsm, &x->r);
+    }
+    if (e == OK) {
+        restore_prefix(x->r, x->out->prefix);
+        storage_fsm_set_prefix(x->fsm, x->out->prefix);
+        e = run(x, plan);
+    }
+    restore_free(x->r);
+    storage_fsm_free(x->fsm);
+    return e;
+}
+
+enum err backup_restore_shard(const struct backup_restore_config *cfg, struct shard_id shard,
+                              struct backup_restored *out, struct buf *why)
+{
+    struct backup_plan plan;
+    struct restoring x = {.cfg = cfg, .shard = shard, .out = out, .why = why};
+    memset(out, 0, sizeof(*out));
+    enum err e = backup_set_plan(cfg->set, shard, cfg->until_ms, &plan, why);
+    if (e != OK) {
+        return e;
+    }
+    e = open_and_run(&x, &plan);
+    mem_free(plan.logs);
+    return e;
+}
