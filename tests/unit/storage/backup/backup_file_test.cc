@@ -127,6 +127,21 @@ TEST(BackupFile, BlocksThatAreMissingDoubleOrSwappedAreRefused)
     EXPECT_EQ(ERR_CORRUPT, read_all(head + rest).status);
 }
 
+/* Each of its blocks is sound: only the checksum over all of them tells. */
+TEST(BackupFile, ABlockOfAnotherFileIsRefused)
+{
+    struct rng r;
+    rng_seeded_init(&r, 4);
+    std::string tail = noise(&r, 300000);
+    std::string a = write_file(head_of(BACKUP_BASE, 1), {noise(&r, 1 << 20), tail}, end_of(2)).bytes;
+    std::string b = write_file(head_of(BACKUP_BASE, 1), {noise(&r, 1 << 20), tail}, end_of(2)).bytes;
+    ASSERT_EQ(a.size(), b.size());
+    size_t n = 20 + get_le32(reinterpret_cast<const uint8_t *>(a.data()) + 68 + 8);
+    Read got = read_all(a.substr(0, 68) + b.substr(68, n) + a.substr(68 + n));
+    EXPECT_EQ(ERR_CORRUPT, got.status);
+    EXPECT_NE(std::string::npos, got.why.find("the end record is damaged, or blocks before it are missing")) << got.why;
+}
+
 TEST(BackupFile, SomethingBehindTheEndIsRefusedInAFileAndTheNextOneInAStream)
 {
     std::string one = small().bytes;
