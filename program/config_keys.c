@@ -56,7 +56,7 @@ const struct config_key config_keys[] = {
           "on. 0: none is kept."),
     BYTES("storage.copy_rate", storage_copy_bytes_per_s, "64 MiB", 256 * KIB, 64 * GIB,
           "Bytes a second, at most, that this node sends of copies of its replicas, to nodes that are new or were away "
-          "for too long; all copies together."),
+          "for too long and to backups; all copies together."),
     MS("storage.undelete_retention", storage_undelete_ms, "0 s", 0, 3650 * DAY,
        "How long expunged messages are kept for `pillarbox ctl account undelete`, outside of quotas. 0: what is "
        "expunged "
