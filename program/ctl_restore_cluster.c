@@ -8,10 +8,6 @@
 #include "storage/kv/kv_lmdb.h"
 #include "storage/node/node_dir.h"
 
-struct totals {
-    uint64_t rows, entries, bytes;
-};
-
 static enum err owner_put(struct kv *kv, const struct node_identity *id)
 {
     const struct volume_owner owner = {.cluster = id->cluster, .node = id->node};
@@ -29,7 +25,7 @@ static enum err owner_put(struct kv *kv, const struct node_identity *id)
 }
 
 static enum err fill(struct ctl *c, struct kv *kv, const struct node_identity *id, const struct backup_set *set,
-                     const struct restore_asked *a, struct totals *totals, struct buf *why)
+                     const struct restore_asked *a, struct backup_restored *totals, struct buf *why)
 {
     const struct backup_restore_config cfg = {.set = set,
                                               .dir = a->from,
@@ -39,19 +35,12 @@ static enum err fill(struct ctl *c, struct kv *kv, const struct node_identity *i
                                               .dedupe_ms = c->dedupe_ms,
                                               .new_cluster = true};
     enum err e = owner_put(kv, id);
-    for (uint32_t i = 0; e == OK && i <= set->shards; i++) {
-        struct backup_restored done;
-        e = backup_restore_shard(&cfg, (struct shard_id){i}, &done, why);
-        totals->rows += done.rows;
-        totals->entries += done.entries;
-        totals->bytes += done.bytes;
-    }
-    return e;
+    return e == OK ? backup_restore_cluster(&cfg, totals, why) : e;
 }
 
 /* The identity comes last: a directory that was left half-way is no node's. */
 static enum err make(struct ctl *c, const struct backup_set *set, const struct restore_asked *a,
-                     struct node_identity *id, struct totals *totals, struct buf *why)
+                     struct node_identity *id, struct backup_restored *totals, struct buf *why)
 {
     char path[1200];
     struct kv *kv;
@@ -73,7 +62,7 @@ static enum err make(struct ctl *c, const struct backup_set *set, const struct r
 int ctl_restore_cluster(struct ctl *c, const struct backup_set *set, const struct restore_asked *a)
 {
     struct node_identity id = {.cluster = rng_u128(rng_system()), .node = {1}, .shards = set->shards, .made = true};
-    struct totals totals = {0};
+    struct backup_restored totals = {0};
     struct buf why;
     char hex[33];
     uint64_t began_us = clock_perf_us();

@@ -55,6 +55,11 @@ enum err restore_txn(struct restore *r, struct kv_txn **out)
     return e;
 }
 
+enum err restore_commit(struct restore *r)
+{
+    return commit(r);
+}
+
 /* --- begin --- */
 
 /* The next number of the volume's own row, which is written again. */
@@ -177,6 +182,11 @@ enum err restore_entry(struct restore *r, const struct repl_entry *entry)
 uint64_t restore_index(const struct restore *r)
 {
     return r->group.next.applied;
+}
+
+uint64_t restore_term(const struct restore *r)
+{
+    return r->group.next.last_term;
 }
 
 /* --- the group --- */

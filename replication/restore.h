@@ -42,6 +42,10 @@ MUST_CHECK enum err restore_entry(struct restore *r, const struct repl_entry *en
 uint64_t restore_index(const struct restore *r);
 /* The transaction that is open, for changes of the state that no entry makes; begun if there is none. */
 MUST_CHECK enum err restore_txn(struct restore *r, struct kv_txn **out);
+/* Ends that transaction, so that another group of the same store may be restored before this one ends. */
+MUST_CHECK enum err restore_commit(struct restore *r);
+/* Term of the last entry. */
+uint64_t restore_term(const struct restore *r);
 /* The group goes on above `index` (at least restore_index), durable. */
 MUST_CHECK enum err restore_end(struct restore *r, uint64_t index);
 void restore_free(struct restore *r);

@@ -1,23 +1,11 @@
 #include "storage/backup/backup_restore.h"
 
 #include "proto/base/mem.h"
-#include "replication/restore.h"
-#include "storage/apply/entry.h"
 #include "storage/backup/backup_entries.h"
-#include "storage/backup/backup_io.h"
+#include "storage/backup/backup_shard.h"
 #include "storage/directory/directory.h"
 
-struct restoring {
-    const struct backup_restore_config *cfg;
-    struct shard_id shard;
-    struct restore *r;
-    struct storage_fsm *fsm;
-    struct backup_source source;
-    struct backup_restored *out;
-    struct buf *why;
-};
-
-static enum err damaged(const struct restoring *x, enum err e, const char *what)
+static enum err damaged(const struct backup_shard *x, enum err e, const char *what)
 {
     enum err ignored = buf_printf(x->why, "%s: in the block at byte %llu: %s: %s", x->source.path,
                                   (unsigned long long)backup_reader_block_at(x->source.reader), what, err_text(e));
@@ -27,7 +15,7 @@ static enum err damaged(const struct restoring *x, enum err e, const char *what)
 
 /* --- the base --- */
 
-static enum err take_rows(struct restoring *x)
+static enum err take_rows(struct backup_shard *x)
 {
     struct slice block;
     enum err e;
@@ -48,8 +36,8 @@ static enum err take_rows(struct restoring *x)
     return e == OK ? OK : damaged(x, e, "its end cannot be");
 }
 
-static enum err restore_file(struct restoring *x, const struct backup_entry *file,
-                             enum err (*take)(struct restoring *x))
+static enum err restore_file(struct backup_shard *x, const struct backup_entry *file,
+                             enum err (*take)(struct backup_shard *x))
 {
     enum err e = backup_source_open(x->cfg->dir, x->cfg->set, file, &x->source, x->why);
     if (e == OK) {
@@ -62,7 +50,7 @@ static enum err restore_file(struct restoring *x, const struct backup_entry *fil
 /* --- the log --- */
 
 /* Entries of commands have a time; others belong to the one after them. */
-static bool is_later(const struct restoring *x, const struct repl_entry *entry)
+static bool is_later(const struct backup_shard *x, const struct repl_entry *entry)
 {
     struct entry_head head;
     struct slice op;
@@ -73,7 +61,7 @@ static bool is_later(const struct restoring *x, const struct repl_entry *entry)
 /* ERR_EXPIRED: this entry is too late, so are all that follow. */
 static enum err take_entry(void *ctx, const struct repl_entry *entry)
 {
-    struct restoring *x = ctx;
+    struct backup_shard *x = ctx;
     if (is_later(x, entry)) {
         return ERR_EXPIRED;
     }
@@ -86,7 +74,7 @@ static enum err take_entry(void *ctx, const struct repl_entry *entry)
     return OK;
 }
 
-static enum err take_log(struct restoring *x)
+static enum err take_log(struct backup_shard *x)
 {
     struct slice block;
     enum err e;
@@ -102,7 +90,7 @@ static enum err take_log(struct restoring *x)
     return e == ERR_NOTFOUND ? OK : e;
 }
 
-static enum err take_logs(struct restoring *x, const struct backup_plan *plan)
+static enum err take_logs(struct backup_shard *x, const struct backup_plan *plan)
 {
     enum err e = OK;
     for (size_t i = 0; e == OK && i < plan->n_logs; i++) {
@@ -114,7 +102,7 @@ static enum err take_logs(struct restoring *x, const struct backup_plan *plan)
 /* --- the whole --- */
 
 /* The cluster that it came from goes on, or is gone: its nodes are none of the new one's. */
-static enum err forget_nodes(struct restoring *x)
+static enum err forget_nodes(struct backup_shard *x)
 {
     struct store s;
     struct key k;
@@ -129,7 +117,7 @@ static enum err forget_nodes(struct restoring *x)
     return e;
 }
 
-static enum err run(struct restoring *x, const struct backup_plan *plan)
+static enum err fill(struct backup_shard *x, const struct backup_plan *plan)
 {
     enum err e = restore_file(x, plan->base, take_rows);
     if (e == OK) {
@@ -139,10 +127,10 @@ static enum err run(struct restoring *x, const struct backup_plan *plan)
     if (e == OK && x->shard.v == 0 && x->cfg->new_cluster) {
         e = forget_nodes(x);
     }
-    return e == OK ? restore_end(x->r, backup_set_index_max(x->cfg->set, x->shard) + BACKUP_INDEX_GAP) : e;
+    return e == OK ? restore_commit(x->r) : e;
 }
 
-static enum err machine_new(struct restoring *x, struct repl_fsm *out)
+static enum err machine_new(struct backup_shard *x, struct repl_fsm *out)
 {
     const struct storage_fsm_config cfg = {.shard = x->shard, .dedupe_ms = x->cfg->dedupe_ms};
     enum err e = storage_fsm_new(&cfg, &x->fsm);
@@ -152,35 +140,48 @@ static enum err machine_new(struct restoring *x, struct repl_fsm *out)
     return e;
 }
 
-static enum err open_and_run(struct restoring *x, const struct backup_plan *plan)
+enum err backup_shard_fill(struct backup_shard *x)
 {
     const struct restore_config cfg = {.kv = x->cfg->kv, .shard = x->shard, .node = x->cfg->node};
+    struct backup_plan plan;
     struct repl_fsm fsm;
-    enum err e = machine_new(x, &fsm);
+    memset(x->out, 0, sizeof(*x->out));
+    enum err e = backup_set_plan(x->cfg->set, x->shard, x->cfg->until_ms, &plan, x->why);
+    if (e != OK) {
+        return e;
+    }
+    e = machine_new(x, &fsm);
     if (e == OK) {
         e = restore_begin(&cfg, &fsm, &x->r);
     }
     if (e == OK) {
         restore_prefix(x->r, x->out->prefix);
         storage_fsm_set_prefix(x->fsm, x->out->prefix);
-        e = run(x, plan);
+        e = fill(x, &plan);
     }
+    mem_free(plan.logs);
+    return e;
+}
+
+enum err backup_shard_end(struct backup_shard *x)
+{
+    return restore_end(x->r, backup_set_index_max(x->cfg->set, x->shard) + BACKUP_INDEX_GAP);
+}
+
+void backup_shard_fini(struct backup_shard *x)
+{
     restore_free(x->r);
     storage_fsm_free(x->fsm);
-    return e;
 }
 
 enum err backup_restore_shard(const struct backup_restore_config *cfg, struct shard_id shard,
                               struct backup_restored *out, struct buf *why)
 {
-    struct backup_plan plan;
-    struct restoring x = {.cfg = cfg, .shard = shard, .out = out, .why = why};
-    memset(out, 0, sizeof(*out));
-    enum err e = backup_set_plan(cfg->set, shard, cfg->until_ms, &plan, why);
-    if (e != OK) {
-        return e;
+    struct backup_shard x = {.cfg = cfg, .shard = shard, .out = out, .why = why};
+    enum err e = backup_shard_fill(&x);
+    if (e == OK) {
+        e = backup_shard_end(&x);
     }
-    e = open_and_run(&x, &plan);
-    mem_free(plan.logs);
+    backup_shard_fini(&x);
     return e;
 }

@@ -28,12 +28,18 @@ struct backup_restored {
     uint8_t prefix[5]; /* of its state */
     uint64_t index;    /* the last entry that is in it */
     uint64_t rows, entries, bytes;
+    uint64_t settled; /* of a cluster: handoffs that were delivered before the other shard was saved */
 };
 
 /* The store may have other shards, not this one. ERR_INVAL, ERR_NOTFOUND (the backup does not reach to that time, or
  * has nothing of the shard), ERR_CORRUPT, ERR_UNSUPPORTED, ERR_IO, ERR_FULL, ERR_NOMEM. */
 MUST_CHECK enum err backup_restore_shard(const struct backup_restore_config *cfg, struct shard_id shard,
                                          struct backup_restored *out, struct buf *why);
+
+/* All shards, 0 to set->shards, into an empty store, and handoffs between them settled (backup_cluster.c). Totals only.
+ * As above. */
+MUST_CHECK enum err backup_restore_cluster(const struct backup_restore_config *cfg, struct backup_restored *out_totals,
+                                           struct buf *why);
 
 /* Reads a file of the backup, and checks all that can be checked without restoring. *out_records: rows or entries. */
 MUST_CHECK enum err backup_verify_file(const char *dir, const struct backup_set *set, const struct backup_entry *file,

@@ -3,6 +3,7 @@
 
 #include "files.h"
 #include "replication/saved.h"
+#include "storage/apply/housekeeping.h"
 #include "storage/directory/nodes.h"
 #include "tests/unit/storage/apply/shard.h"
 
@@ -129,7 +130,7 @@ class Source
         end.records = records.size();
         log.clear();
         first = s.index;
-        return write_file(head_of(BACKUP_BASE, shard), records, end);
+        return write_file(head_of(BACKUP_BASE, shard, 0, 0, shards), records, end);
     }
     File logged(uint64_t wall_ms)
     {
@@ -150,6 +151,7 @@ class Source
     std::vector<std::string> log;
     uint64_t first = 0;
     uint64_t last_ms = 0;
+    uint32_t shards = 4;
 };
 
 struct Restored {
@@ -272,6 +274,130 @@ TEST(BackupRestore, ANewClusterHasNoneOfTheOldNodes)
         EXPECT_EQ(fresh ? 0u : 2u, nodes.n);
         arena_fini(&arena);
     }
+}
+
+/* --- a cluster --- */
+
+class Handoffs : public ::testing::Test
+{
+  protected:
+    Handoffs() : directory(0, 1), a(1, 2), b(2, 3)
+    {
+    }
+    void SetUp() override
+    {
+        a.make_account(5);
+        b.make_account(6);
+        b.s.now_ms = a.s.now_ms;
+        dir.set.shards = directory.shards = a.shards = b.shards = 2;
+    }
+    /* A delivery to an account of each: shard 1 owes shard 2 the mail. */
+    void deliver(int n)
+    {
+        shard_test::Mail mail = simple_mail(n);
+        Pb__OpDeliver op = PB__OP_DELIVER__INIT;
+        Pb__BodySource source = PB__BODY_SOURCE__INIT;
+        Pb__Recipient here = PB__RECIPIENT__INIT;
+        Pb__Recipient there = PB__RECIPIENT__INIT;
+        Pb__Handoff handoff = PB__HANDOFF__INIT;
+        Pb__Recipient *recipients[] = {&here};
+        Pb__Recipient *others[] = {&there};
+        Pb__Handoff *handoffs[] = {&handoff};
+        here.account = 5;
+        there.account = 6;
+        handoff.shard = 2;
+        handoff.recipients = others;
+        handoff.n_recipients = 1;
+        op.recipients = recipients;
+        op.n_recipients = 1;
+        op.handoffs = handoffs;
+        op.n_handoffs = 1;
+        op.body = &source;
+        source.size = static_cast<uint32_t>(mail.raw.size());
+        op.record = shard_test::bin(mail.record);
+        ASSERT_EQ(OK, a.s.apply(METHOD_DELIVER, &op.base, 0, mail.raw).status);
+    }
+    /* What the courier does with the first one; its row stays, as the other half was not saved. */
+    void carry()
+    {
+        struct handoff_due due = {};
+        struct buf op;
+        struct buf body;
+        struct kv_txn *t;
+        buf_init(&op, 1 << 20);
+        buf_init(&body, 1 << 20);
+        ASSERT_EQ(OK, kv_begin(a.s.kv, false, &t));
+        ASSERT_EQ(OK, housekeeping_handoff_next(t, a.s.prefix, 0, {0}, &due, &op));
+        ASSERT_EQ(OK, repl_body_read(t, a.s.prefix, due.body_index, due.body_ordinal, 0, due.body_bytes, &body));
+        kv_abort(t);
+        struct u128 id = housekeeping_handoff_id({1}, due.index, {2});
+        shard_test::Options o;
+        o.request_id = reinterpret_cast<const char *>(id.b);
+        struct entry_head h = b.s.head_of(METHOD_DELIVER, 0, o);
+        Result r = b.s.apply_head(h, string_of(buf_slice(&op)), string_of(buf_slice(&body)));
+        ASSERT_EQ(OK, r.status);
+        buf_fini(&op);
+        buf_fini(&body);
+    }
+    uint64_t restore(uint64_t *out_left)
+    {
+        struct kv *kv;
+        Why why;
+        struct backup_restored done;
+        EXPECT_EQ(OK, kv_mem_new(&kv));
+        const struct backup_restore_config cfg = {&dir.set, dir.path.c_str(), kv, {1}, BACKUP_NOW, 900000, true};
+        EXPECT_EQ(OK, backup_restore_cluster(&cfg, &done, &why.b)) << why.text();
+        *out_left = 0;
+        for (uint32_t replica = 1; replica <= 3; replica++) { /* in the order of the shards */
+            shard_test::Shard view(replica - 1, replica, kv);
+            EXPECT_EQ("", view.check());
+            for (const auto &x : view.state()) {
+                *out_left += x.first[0] == 'h';
+            }
+        }
+        kv_close(kv);
+        return done.settled;
+    }
+    void save()
+    {
+        dir.add(directory.base(1000));
+        dir.add(b.base(1000));
+        dir.add(a.base(1000));
+    }
+    Dir dir;
+    Source directory;
+    Source a;
+    Source b;
+};
+
+TEST_F(Handoffs, MailThatTheOtherShardHasIsNotDeliveredAgain)
+{
+    deliver(1);
+    carry();
+    save();
+    uint64_t left = 0;
+    EXPECT_EQ(1u, restore(&left));
+    EXPECT_EQ(0u, left);
+}
+
+TEST_F(Handoffs, MailThatItHasNotIsStillOwed)
+{
+    deliver(1);
+    save();
+    uint64_t left = 0;
+    EXPECT_EQ(0u, restore(&left));
+    EXPECT_EQ(1u, left);
+}
+
+TEST_F(Handoffs, OneThatCameLateIsFoundToo)
+{
+    deliver(1);
+    b.s.now_ms += 3600000; /* a mailbox was full for an hour */
+    carry();
+    save();
+    uint64_t left = 0;
+    EXPECT_EQ(1u, restore(&left));
+    EXPECT_EQ(0u, left);
 }
 
 /* A base and a log, and what is wrong with one of them. */

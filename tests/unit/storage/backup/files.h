@@ -104,12 +104,13 @@ inline Read read_all(const std::string &bytes, size_t step = 100000)
     return r;
 }
 
-inline struct backup_head head_of(enum backup_kind kind, uint32_t shard, uint64_t first = 0, uint64_t term_before = 0)
+inline struct backup_head head_of(enum backup_kind kind, uint32_t shard, uint64_t first = 0, uint64_t term_before = 0,
+                                  uint32_t shards = 4)
 {
     struct backup_head h = {};
     h.kind = kind;
     memset(h.cluster.b, 7, sizeof(h.cluster.b));
-    h.shards = 4;
+    h.shards = shards;
     h.shard = {shard};
     h.wall_ms = 5;
     h.first = first;
