@@ -41,6 +41,18 @@ static enum err explain(struct backup_run *r, struct shard_id shard, const char 
 
 /* --- files --- */
 
+/* Nothing of it is wanted. What is in a stream cannot be taken back: that ends without its manifest then. */
+static void output_forget(const struct backup_run *r, const struct output *o)
+{
+    char path[BACKUP_PATH_BYTES_MAX];
+    if (r->stream) {
+        return;
+    }
+    (void)close(o->fd);
+    snprintf(path, sizeof(path), "%s/%s", r->dir, o->entry.name);
+    (void)unlink(path);
+}
+
 static enum err output_open(struct backup_run *r, const struct backup_head *head, struct output *out)
 {
     memset(out, 0, sizeof(*out));
@@ -49,13 +61,14 @@ static enum err output_open(struct backup_run *r, const struct backup_head *head
     out->entry.shard = head->shard;
     out->entry.first = head->first;
     backup_set_name(r->set, head->kind, head->shard, out->entry.name);
-    enum err e = backup_io_create(r->dir, out->entry.name, &out->fd, &r->why);
+    out->fd = STDOUT_FILENO;
+    enum err e = r->stream ? OK : backup_io_create(r->dir, out->entry.name, &out->fd, &r->why);
     if (e != OK) {
         return e;
     }
     e = backup_writer_open(head, backup_fd_write, &out->fd, &out->writer);
     if (e != OK) {
-        (void)close(out->fd); /* nothing of it is wanted */
+        output_forget(r, out);
         return explain(r, head->shard, out->entry.name, e);
     }
     return OK;
@@ -81,14 +94,10 @@ static enum err output_add(struct output *o, struct slice records, uint64_t n)
 /* Unless it has ended. */
 static void output_drop(struct output *o)
 {
-    char path[BACKUP_PATH_BYTES_MAX];
-    if (o->ended) {
-        return;
+    if (!o->ended) {
+        backup_writer_free(o->writer);
+        output_forget(o->run, o);
     }
-    backup_writer_free(o->writer);
-    (void)close(o->fd); /* nothing of it is wanted */
-    snprintf(path, sizeof(path), "%s/%s", o->run->dir, o->entry.name);
-    (void)unlink(path);
 }
 
 /* Complete and durable: part of the set, when the manifest says so. */
@@ -103,7 +112,7 @@ static enum err output_end(struct output *o, const struct backup_end *end)
     o->entry.crc = backup_writer_crc(o->writer);
     backup_writer_free(o->writer);
     o->ended = true;
-    enum err closed = backup_io_done(o->fd);
+    enum err closed = r->stream ? OK : backup_io_done(o->fd);
     e = e == OK ? closed : e;
     if (e == OK) {
         r->stored_bytes += o->entry.bytes;
@@ -206,14 +215,40 @@ static enum err base_once(struct backup_run *r, struct shard_id shard)
 enum err ctl_backup_base(struct backup_run *r, struct shard_id shard)
 {
     enum err e = ERR_STALE;
-    for (int i = 0; i < ATTEMPTS && e == ERR_STALE; i++) {
+    for (int i = 0; i < (r->stream ? 1 : ATTEMPTS) && e == ERR_STALE; i++) {
         e = base_once(r, shard);
     }
     if (e == OK) {
         r->bases++;
         return OK;
     }
-    return explain(r, shard, "its copy ended before its time, again and again", e);
+    return explain(r, shard,
+                   r->stream ? "its copy ended before its time" : "its copy ended before its time, again and again", e);
+}
+
+/* --- the end of a stream --- */
+
+enum err ctl_backup_stream_end(struct backup_run *r)
+{
+    struct backup_head head = head_of(r, BACKUP_MANIFEST, (struct shard_id){0});
+    const struct backup_end end = {.records = r->set->n};
+    struct backup_writer *w;
+    struct buf text;
+    int fd = STDOUT_FILENO;
+    buf_init(&text, BACKUP_MANIFEST_BYTES_MAX);
+    enum err e = backup_set_print(r->set, &text);
+    if (e == OK) {
+        e = backup_writer_open(&head, backup_fd_write, &fd, &w);
+    }
+    if (e == OK) {
+        for (size_t at = 0; e == OK && at < text.len; at += BACKUP_BLOCK_BYTES / 2) {
+            e = backup_writer_add(w, slice_sub(buf_slice(&text), at, at + BACKUP_BLOCK_BYTES / 2));
+        }
+        e = e == OK ? backup_writer_end(w, &end) : e;
+        backup_writer_free(w);
+    }
+    buf_fini(&text);
+    return e;
 }
 
 /* --- a log --- */

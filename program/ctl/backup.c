@@ -1,5 +1,5 @@
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "program/config.h"
@@ -66,7 +66,7 @@ static enum err open_set(struct backup_run *r, struct asked *a)
     if (!a->incremental) {
         r->set->cluster = cluster;
         r->set->shards = map->shards;
-        return backup_dir_make(r->dir, &r->why);
+        return r->stream ? OK : backup_dir_make(r->dir, &r->why);
     }
     e = backup_dir_load(r->dir, r->set, &r->why);
     if (e == OK && (!u128_eq(&r->set->cluster, &cluster) || r->set->shards != map->shards)) {
@@ -85,9 +85,9 @@ static enum err take_more(struct backup_run *r, struct shard_id shard)
         return e;
     }
     if (backup_set_tip(r->set, shard) != NULL) {
-        printf("shard %u: %s: a new base is taken\n", shard.v,
-               e == ERR_STALE ? "its history is another one than the backup's"
-                              : "its log does not reach back to the last backup");
+        fprintf(stderr, "shard %u: %s: a new base is taken\n", shard.v,
+                e == ERR_STALE ? "its history is another one than the backup's"
+                               : "its log does not reach back to the last backup");
     }
     return ctl_backup_base(r, shard);
 }
@@ -117,8 +117,9 @@ static void report(const struct backup_run *r)
 {
     double s = (double)(clock_perf_us() - r->began_us) / 1e6;
     double mib = (double)r->raw_bytes / 1048576.0;
-    printf("%llu bases, %llu logs: %.1f MiB, %.1f MiB stored, in %.1f s (%.1f MiB/s)\n", (unsigned long long)r->bases,
-           (unsigned long long)r->logs, mib, (double)r->stored_bytes / 1048576.0, s, s > 0 ? mib / s : 0);
+    fprintf(r->stream ? stderr : stdout, "%llu bases, %llu logs: %.1f MiB, %.1f MiB stored, in %.1f s (%.1f MiB/s)\n",
+            (unsigned long long)r->bases, (unsigned long long)r->logs, mib, (double)r->stored_bytes / 1048576.0, s,
+            s > 0 ? mib / s : 0);
 }
 
 static enum err backup(struct backup_run *r, struct asked *a)
@@ -130,7 +131,7 @@ static enum err backup(struct backup_run *r, struct asked *a)
         (void)ignored; /* a courtesy */
         e = ERR_INVAL;
     }
-    if (e == OK) {
+    if (e == OK && !r->stream) {
         e = backup_dir_lock(r->dir, &lock, &r->why);
     }
     if (e == OK) {
@@ -142,7 +143,7 @@ static enum err backup(struct backup_run *r, struct asked *a)
         e = ERR_NOTFOUND;
     }
     if (e == OK) {
-        e = backup_dir_save(r->dir, r->set, &r->why);
+        e = r->stream ? ctl_backup_stream_end(r) : backup_dir_save(r->dir, r->set, &r->why);
     }
     if (lock >= 0) {
         (void)close(lock);
@@ -165,6 +166,13 @@ static int run(struct ctl *c, int argc, char **argv)
         return 1;
     }
     r.dir = argv[0];
+    r.stream = strcmp(argv[0], "-") == 0;
+    if (r.stream && (a.incremental || isatty(STDOUT_FILENO))) {
+        fputs("pillarbox ctl: backup: a stream is a full backup, for a file or a pipe (`... | pillarbox ctl backup "
+              "receive DIR`)\n",
+              stderr);
+        return 1;
+    }
     backup_set_init(&set);
     buf_init(&r.why, 8192);
     enum err e = backup(&r, &a);
@@ -180,7 +188,7 @@ static int run(struct ctl *c, int argc, char **argv)
 
 CTL_CMD(backup) = {
     .name = "backup",
-    .args = "DIR [--incremental] [--shard N] [--node-id ID] [--rate BYTES]",
+    .args = "DIR|- [--incremental] [--shard N] [--node-id ID] [--rate BYTES]",
     .help = "write a copy of the cluster, of one shard, or of what a node leads, while it serves; see `backup verify`, "
             "`restore`",
     .run = run,

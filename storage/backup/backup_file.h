@@ -25,7 +25,8 @@ extern "C" {
 #define BACKUP_BLOCK_BYTES ((size_t)1 << 20)     /* a block is closed when it has so much */
 #define BACKUP_BLOCK_BYTES_MAX ((size_t)2 << 20) /* and never has more */
 
-enum backup_kind { BACKUP_BASE = 1, BACKUP_LOG = 2 };
+/* BACKUP_MANIFEST ends a stream: its content is the manifest of the files before it. */
+enum backup_kind { BACKUP_BASE = 1, BACKUP_LOG = 2, BACKUP_MANIFEST = 3 };
 
 struct backup_head {
     enum backup_kind kind;

@@ -66,7 +66,7 @@ static enum err decode_head(struct backup_reader *r, const uint8_t *b, struct bu
     h->wall_ms = get_le64(b + 40);
     h->first = get_le64(b + 48);
     h->term_before = get_le64(b + 56);
-    if ((kind != BACKUP_BASE && kind != BACKUP_LOG) || h->shards == 0 || h->shards > UINT16_MAX ||
+    if (kind < BACKUP_BASE || kind > BACKUP_MANIFEST || h->shards == 0 || h->shards > UINT16_MAX ||
         h->shard.v > h->shards || (kind == BACKUP_LOG) != (h->first >= 2)) {
         return explain(r, why, ERR_CORRUPT, 0, "the head contradicts itself");
     }

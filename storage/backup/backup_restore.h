@@ -41,6 +41,12 @@ MUST_CHECK enum err backup_restore_shard(const struct backup_restore_config *cfg
 MUST_CHECK enum err backup_restore_cluster(const struct backup_restore_config *cfg, struct backup_restored *out_totals,
                                            struct buf *why);
 
+/* A backup that comes as a stream (`ctl backup -`) into a directory that was made for it, as if it had been taken
+ * there. Files are checked as they come; the manifest, which ends the stream, is written last. ERR_CORRUPT: damaged, or
+ * the stream ended before. */
+MUST_CHECK enum err backup_receive(const char *dir, backup_read_fn read, void *ctx, struct backup_set *out,
+                                   struct buf *why);
+
 /* Reads a file of the backup, and checks all that can be checked without restoring. *out_records: rows or entries. */
 MUST_CHECK enum err backup_verify_file(const char *dir, const struct backup_set *set, const struct backup_entry *file,
                                        uint64_t *out_records, struct buf *why);

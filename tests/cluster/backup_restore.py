@@ -136,6 +136,25 @@ class Test:
                     found += [(m.group(1), u.strip(' "')) for u in m.group(2).split(",")] if m else []
         return found
 
+    def stream(self):
+        """`ctl backup -` through a pipe; it is a backup like the other one."""
+        to = os.path.join(self.folder, "received")
+        take = [self.program, "ctl", "--data", self.cluster.data(2), "backup", "-", "--rate", "100MiB"]
+        with subprocess.Popen(take, stdout=subprocess.PIPE) as sender:
+            r = subprocess.run([self.program, "ctl", "backup", "receive", to], stdin=sender.stdout, stdout=subprocess.PIPE, text=True, timeout=120)
+            sender.stdout.close()
+            assert sender.wait(60) == 0 and r.returncode == 0, r.stdout
+        assert re.search(r" 0 damaged$", self.ctl("backup", "verify", to).strip())
+
+    def parts(self):
+        """One shard; what one node leads."""
+        one = os.path.join(self.folder, "one")
+        assert self.cluster.ctl("backup", one, "--shard", "3").startswith("1 bases")
+        led = [n["leads"] for n in self.cluster.status()["nodes"] if n["id"] == 2][0]
+        assert self.cluster.ctl("backup", os.path.join(self.folder, "led"), "--node-id", "2").startswith(f"{led} bases")
+        out = self.ctl("restore", "--from", one, data=os.path.join(self.folder, "part"), status=1)
+        assert "shard 0: the backup has nothing of it" in out, out
+
     # --- bringing back ---
 
     def ctl(self, *words, data=None, status=0):
@@ -246,6 +265,8 @@ class Test:
         try:
             self.prepare()
             self.take()
+            self.stream()
+            self.parts()
             self.damage()
             self.a_cluster_is_there_again()
             self.a_time_in_the_middle()

@@ -87,7 +87,7 @@ class Restoring
             enum err looked = restore_rows_check(block, &checked);
             enum err e = restore_rows(r, block, &n);
             must((looked == OK) == (e == OK));
-        } else {
+        } else if (head->kind == BACKUP_LOG) {
             if (!based) {
                 based = restore_base(r, head->first - 1, head->term_before) == OK;
             }
