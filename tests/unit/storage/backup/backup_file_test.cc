@@ -180,14 +180,19 @@ TEST(BackupFile, AnotherVersionIsSaidToBeOne)
 
 TEST(BackupFile, AHeadThatContradictsItselfIsRefused)
 {
-    for (int what = 0; what < 5; what++) {
-        struct backup_head h = head_of(what == 0 ? BACKUP_LOG : BACKUP_BASE, 1);
-        h.kind = what == 1 ? static_cast<enum backup_kind>(9) : h.kind;
-        h.shards = what == 2 ? 0 : h.shards;
-        h.shard.v = what == 3 ? 5 : h.shard.v;
-        h.first = what == 4 ? 3 : 0;
-        Read got = read_all(write_file(h, {}, end_of(0)).bytes);
-        EXPECT_EQ(ERR_CORRUPT, got.status) << what;
+    std::string whole = write_file(head_of(BACKUP_BASE, 1), {}, end_of(0)).bytes;
+    const struct {
+        size_t at;
+        uint32_t value;
+    } all[] = {
+        {12, 2 /* a log without a first entry */}, {12, 0}, {12, 9}, {32, 0}, {36, 5}, {48, 3 /* a base with one */}};
+    for (const auto &x : all) {
+        std::string bytes = whole;
+        uint8_t *p = reinterpret_cast<uint8_t *>(&bytes[0]);
+        put_le32(p + x.at, x.value);
+        put_le32(p + 64, crc32c(0, p, 64));
+        Read got = read_all(bytes);
+        EXPECT_EQ(ERR_CORRUPT, got.status) << x.at << " " << x.value;
         EXPECT_EQ("file: at byte 0: the head contradicts itself", got.why);
     }
 }
