@@ -56,6 +56,7 @@ static enum err make(struct ctl *c, const struct backup_set *set, const struct r
     }
     e = fill(c, kv, id, set, a, totals, why);
     kv_close(kv);
+    id->level = totals->level;
     return e == OK ? node_dir_restored(c->data_dir, id, why) : e;
 }
 

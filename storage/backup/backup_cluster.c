@@ -127,6 +127,7 @@ static enum err fill(struct cluster *c, uint32_t shard)
     c->totals->rows += c->restored[shard].rows;
     c->totals->entries += c->restored[shard].entries;
     c->totals->bytes += c->restored[shard].bytes;
+    c->totals->level = shard == 0 ? c->restored[0].level : c->totals->level;
     return e;
 }
 

@@ -3,7 +3,9 @@
 #include "proto/base/mem.h"
 #include "storage/backup/backup_entries.h"
 #include "storage/backup/backup_shard.h"
-#include "storage/directory/directory.h"
+#include "storage/directory/cluster.h"
+
+#define ARENA_BYTES (1024 * 1024)
 
 static enum err damaged(const struct backup_shard *x, enum err e, const char *what)
 {
@@ -49,23 +51,29 @@ static enum err restore_file(struct backup_shard *x, const struct backup_entry *
 
 /* --- the log --- */
 
-/* Entries of commands have a time; others belong to the one after them. */
-static bool is_later(const struct backup_shard *x, const struct repl_entry *entry)
+/* ERR_EXPIRED: this entry is too late, so are all that follow. Entries of commands have a time and a level; others
+ * belong to the one after them. */
+static enum err look_at_head(const struct backup_shard *x, const struct repl_entry *entry)
 {
     struct entry_head head;
     struct slice op;
-    return x->cfg->until_ms != BACKUP_NOW && entry->head.type == REPL_ENTRY_COMMAND &&
-           entry_decode(entry->head.data, &head, &op) == OK && head.entry_ms > x->cfg->until_ms;
+    if (entry->head.type != REPL_ENTRY_COMMAND || entry_decode(entry->head.data, &head, &op) != OK) {
+        return OK; /* apply has its word on that */
+    }
+    if (x->cfg->until_ms != BACKUP_NOW && head.entry_ms > x->cfg->until_ms) {
+        return ERR_EXPIRED;
+    }
+    return head.level <= LEVEL_NOW ? OK : damaged(x, ERR_UNSUPPORTED, "an entry of a later version of Pillarbox");
 }
 
-/* ERR_EXPIRED: this entry is too late, so are all that follow. */
 static enum err take_entry(void *ctx, const struct repl_entry *entry)
 {
     struct backup_shard *x = ctx;
-    if (is_later(x, entry)) {
-        return ERR_EXPIRED;
+    enum err e = look_at_head(x, entry);
+    if (e != OK) {
+        return e;
     }
-    enum err e = restore_entry(x->r, entry);
+    e = restore_entry(x->r, entry);
     if (e != OK) {
         return damaged(x, e, "an entry that cannot be applied");
     }
@@ -101,18 +109,47 @@ static enum err take_logs(struct backup_shard *x, const struct backup_plan *plan
 
 /* --- the whole --- */
 
-/* The cluster that it came from goes on, or is gone: its nodes are none of the new one's. */
-static enum err forget_nodes(struct backup_shard *x)
+/* What rows mean is the cluster's level: a program that does not know it would read them wrongly. */
+static enum err check_level(struct backup_shard *x, const struct store *s)
 {
-    struct store s;
+    struct dir_cluster cluster;
+    struct arena arena;
+    arena_init(&arena, ARENA_BYTES);
+    enum err e = dir_cluster_get(s, &arena, &cluster);
+    arena_fini(&arena);
+    if (e == OK && cluster.level > LEVEL_NOW) {
+        enum err ignored =
+            buf_printf(x->why, "the cluster was at level %u of a later version of Pillarbox; this one knows %d",
+                       cluster.level, LEVEL_NOW);
+        (void)ignored; /* a courtesy */
+        e = ERR_UNSUPPORTED;
+    }
+    x->out->level = e == OK ? (uint8_t)cluster.level : 0;
+    return e;
+}
+
+static enum err empty_table(const struct store *s, enum directory_table table)
+{
     struct key k;
     uint32_t budget = UINT32_MAX;
     bool done;
+    dir_key(&k, s, table);
+    return store_del_range(s, &k, &budget, &done);
+}
+
+/* The cluster that it came from goes on, or is gone: its nodes are none of the new one's, and no shard is pinned to
+ * them. */
+static enum err settle_directory(struct backup_shard *x)
+{
+    struct store s;
     enum err e = restore_txn(x->r, &s.t);
     restore_prefix(x->r, s.prefix);
     if (e == OK) {
-        dir_key(&k, &s, DIRECTORY_NODES);
-        e = store_del_range(&s, &k, &budget, &done);
+        e = check_level(x, &s);
+    }
+    if (e == OK && x->cfg->new_cluster) {
+        e = empty_table(&s, DIRECTORY_NODES);
+        e = e == OK ? empty_table(&s, DIRECTORY_PINS) : e;
     }
     return e;
 }
@@ -124,8 +161,8 @@ static enum err fill(struct backup_shard *x, const struct backup_plan *plan)
         e = take_logs(x, plan);
     }
     x->out->index = restore_index(x->r);
-    if (e == OK && x->shard.v == 0 && x->cfg->new_cluster) {
-        e = forget_nodes(x);
+    if (e == OK && x->shard.v == 0) {
+        e = settle_directory(x);
     }
     return e == OK ? restore_commit(x->r) : e;
 }

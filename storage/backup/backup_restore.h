@@ -21,13 +21,14 @@ struct backup_restore_config {
     struct node_id node;
     uint64_t until_ms;  /* entries of later are left out; BACKUP_NOW: none */
     uint64_t dedupe_ms; /* as the node's, storage/apply/entry.h */
-    bool new_cluster;   /* the node table is emptied: its nodes are another cluster's */
+    bool new_cluster;   /* the node table is emptied, and no shard is pinned: the nodes are another cluster's */
 };
 
 struct backup_restored {
     uint8_t prefix[5]; /* of its state */
     uint64_t index;    /* the last entry that is in it */
     uint64_t rows, entries, bytes;
+    uint8_t level;    /* of the cluster (proto/rpc/level.h); of shard 0 */
     uint64_t settled; /* of a cluster: handoffs that were delivered before the other shard was saved */
 };
 

@@ -4,6 +4,7 @@
 #include "files.h"
 #include "replication/saved.h"
 #include "storage/apply/housekeeping.h"
+#include "storage/directory/cluster.h"
 #include "storage/directory/nodes.h"
 #include "tests/unit/storage/apply/shard.h"
 
@@ -259,6 +260,20 @@ TEST(BackupRestore, ANewClusterHasNoneOfTheOldNodes)
         op.peer = const_cast<char *>(peer);
         ASSERT_EQ(OK, src.s.apply(METHOD_NODE_SET, &op.base, 0).status);
     }
+    {
+        struct kv_txn *t = nullptr;
+        struct store s;
+        Pb__ShardRow pin = PB__SHARD_ROW__INIT;
+        uint64_t on[] = {2};
+        pin.shard = 1;
+        pin.nodes = on;
+        pin.n_nodes = 1;
+        ASSERT_EQ(OK, kv_begin(src.s.kv, true, &t));
+        s.t = t;
+        memcpy(s.prefix, src.s.prefix, 5);
+        ASSERT_EQ(OK, dir_pin_put(&s, &pin));
+        ASSERT_EQ(OK, kv_commit(t));
+    }
     dir.add(src.base(1000));
     for (bool fresh : {false, true}) {
         Restored r(dir, 0, BACKUP_NOW, fresh);
@@ -269,10 +284,46 @@ TEST(BackupRestore, ANewClusterHasNoneOfTheOldNodes)
         arena_init(&arena, 1 << 20);
         memcpy(s.prefix, r.done.prefix, 5);
         ASSERT_EQ(OK, kv_begin(r.kv, false, &s.t));
+        struct dir_pins pins;
         ASSERT_EQ(OK, dir_nodes_get(&s, &arena, &nodes));
+        ASSERT_EQ(OK, dir_pins_get(&s, &arena, &pins));
         kv_abort(s.t);
         EXPECT_EQ(fresh ? 0u : 2u, nodes.n);
+        EXPECT_EQ(fresh ? 0u : 1u, pins.n);
+        EXPECT_EQ(LEVEL_FIRST, r.done.level);
         arena_fini(&arena);
+    }
+}
+
+TEST(BackupRestore, WhatALaterVersionWroteIsRefused)
+{
+    for (bool in_log : {false, true}) {
+        Source src(0, 3);
+        Dir dir;
+        if (!in_log) {
+            struct kv_txn *t = nullptr;
+            struct store s;
+            const struct dir_cluster later = {LEVEL_NOW + 1, 3};
+            ASSERT_EQ(OK, kv_begin(src.s.kv, true, &t));
+            s.t = t;
+            memcpy(s.prefix, src.s.prefix, 5);
+            ASSERT_EQ(OK, dir_cluster_put(&s, &later));
+            ASSERT_EQ(OK, kv_commit(t));
+        }
+        dir.add(src.base(1000));
+        if (in_log) {
+            Pb__OpDomainSet op = PB__OP_DOMAIN_SET__INIT;
+            op.name = const_cast<char *>("example.test");
+            struct entry_head h = src.s.head_of(METHOD_DOMAIN_SET, 0, {});
+            h.level = LEVEL_NOW + 1;
+            std::string data(ENTRY_HEAD_BYTES, '\0'); /* this version does not apply it */
+            entry_head_encode(&h, reinterpret_cast<uint8_t *>(&data[0]));
+            src.log.push_back(entry_bytes(src.s.index++, src.s.term, data + shard_test::packed(&op.base), ""));
+            dir.add(src.logged(2000));
+        }
+        Restored r(dir, 0, BACKUP_NOW);
+        EXPECT_EQ(ERR_UNSUPPORTED, r.status);
+        EXPECT_NE(std::string::npos, r.why.find("a later version of Pillarbox")) << r.why;
     }
 }
 
