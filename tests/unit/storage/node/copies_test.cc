@@ -108,6 +108,31 @@ TEST_F(Copies, AnotherBackupIsToldToWait)
     EXPECT_EQ(OK, pull(2, 6, 0).status);
 }
 
+TEST_F(Copies, ANodeThatIsAloneKeepsAsMuchLogAsItIsTold)
+{
+    for (uint64_t bytes : {UINT64_C(0), UINT64_C(64) << 20}) {
+        sole_log_bytes = bytes;
+        up();
+        Batch b;
+        while (!b.last) {
+            b = pull(1, 5, b.sequence);
+            ASSERT_EQ(OK, b.status);
+        }
+        make_domain();
+        Account alice = make_account("alice", 1);
+        for (int i = 0; i < 400; i++) { /* 8 MB, and more than 256 */
+            ASSERT_EQ(OK, deliver(message("mail", 20000), alice).e());
+        }
+        Pb__ReadBackupLog q = PB__READ_BACKUP_LOG__INIT;
+        q.index = b.index + 1;
+        q.term_before = b.term;
+        enum err want = bytes == 0 ? ERR_NOTFOUND : OK;
+        EXPECT_TRUE(eventually([&] { return call(1, 0, METHOD_BACKUP_LOG, &q.base).e() == want; })) << bytes;
+        down();
+        std::filesystem::remove_all(dir);
+    }
+}
+
 /* Whoever waits for a batch while the node stops is answered: it would not stop otherwise. */
 TEST_F(Copies, ANodeStopsWhileABackupWaitsForTheRate)
 {
