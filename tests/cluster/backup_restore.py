@@ -16,10 +16,11 @@ import sys
 import time
 
 import pillarbox
+import ports
 from crash_ledger import Ledger
 from crash_load import TREE_USERS, USERS, Load, address, password
 from crash_look import fetch, mailboxes
-from nodes_rig import Cluster, Frontend
+from nodes_rig import SHARDS, Cluster
 from wire import Imap
 
 ACKED_FIRST = 150  # acknowledged before the first backup, and between those that follow
@@ -186,6 +187,37 @@ class Test:
         count = sum(len(rows) for boxes in self.at_end.values() for _, _, rows in boxes.values())
         print(f"restored: {count} messages, all as they are in the cluster", flush=True)
 
+    def it_grows(self):
+        """The restored node, and one that joins: the old cluster's nodes are not asked for."""
+        a, b = (dict(zip(("rpc", "events", "peer"), (f"tcp://127.0.0.1:{p}" for p in block[i:i + 3])))
+                for block in [ports.block()] for i in (0, 3))
+        first, second = os.path.join(self.folder, "whole"), os.path.join(self.folder, "joined")
+        nodes = []
+        try:
+            for data, at, more in ((first, a, []), (second, b, ["cluster.start=wait", f"cluster.seeds={a['rpc']}"])):
+                words = [f"data_dir={data}", f"storage.listen={at['rpc']}", f"storage.publish={at['events']}",
+                         f"cluster.peer_listen={at['peer']}", "storage.map_size=8 GiB", "storage.reserve=1 MiB", *more]
+                options = [w for word in words for w in ("--set", word)]
+                nodes.append(pillarbox.Process(os.path.basename(data), [self.program, "storage", *options], self.folder))
+            deadline = time.monotonic() + 120
+            while b["peer"] not in (out := self.try_ctl(first, "node", "list")):
+                assert time.monotonic() < deadline, out
+                self.try_ctl(first, "node", "add", b["peer"], "--once")
+                time.sleep(0.5)
+            while len(re.findall(r"\t2=standby(?!\()", out := self.try_ctl(first, "shard", "status"))) < SHARDS + 1:
+                assert time.monotonic() < deadline, out
+                time.sleep(0.5)
+            assert re.findall(r"(?m)^(\d+)\t", self.try_ctl(first, "node", "list")) == ["1", "2"]
+        finally:
+            ends = [n.terminate() for n in nodes]
+        assert ends == [0, 0], [n.log()[-3000:] for n in nodes]
+        for data in (first, second):
+            assert re.search(r"^0 findings", self.ctl("check", data=data), re.M)
+
+    def try_ctl(self, data, *words):
+        r = subprocess.run([self.program, "ctl", "--data", data, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        return r.stdout
+
     def a_time_in_the_middle(self):
         data = self.restore("middle", "--until", f"@{self.middle}")
         with Restored(self.program, data) as server:
@@ -269,6 +301,7 @@ class Test:
             self.parts()
             self.damage()
             self.a_cluster_is_there_again()
+            self.it_grows()
             self.a_time_in_the_middle()
             self.one_account()
             self.refusals()
