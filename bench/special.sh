@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Loads of Pillarbox alone that have bounds of their own: slow flushes, one account of 1,000,000 messages, its memory, its start.
 #
-#   ./bench/special.sh [--quick] [--seconds N] [--bin FILE] [--port-base N] [flush|million]...
+#   ./bench/special.sh [--quick] [--seconds N] [--bin FILE] [--port-base N] [flush|million|backup]...
 #
 #   flush    128 LMTP connections while each flush takes 2 ms longer: at least 5,000 deliveries/s
 #   million  a mailbox of 1,000,000 messages (--quick: 20,000): APPEND and a list of 50 at most 20 % slower than with 10,000;
 #            STORE 1:* delays another account's delivery by at most 50 ms; anonymous memory; time to start again,
 #            and by computation with 10,000,000 messages
+#   backup   640 MiB of mail (--quick: 64) in messages of 16 KiB: a backup while mail goes on and alone, incremental, verified,
+#            restored as a cluster
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -19,6 +21,7 @@ many=10000
 base=14000
 domain=example.test
 flush_delay=0
+copy_rate="64 MiB"
 tuned=false
 only=()
 parts=()
@@ -32,12 +35,12 @@ while [ $# -gt 0 ]; do
     --seconds) seconds=${2:?--seconds needs a number}; shift 2 ;;
     --bin) bin=${2:?--bin needs a file}; shift 2 ;;
     --port-base) base=${2:?--port-base needs a number}; shift 2 ;;
-    flush | million) parts+=("$1"); shift ;;
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    flush | million | backup) parts+=("$1"); shift ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) fail "unknown argument '$1'; --help tells more" ;;
   esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(flush million)
+[ ${#parts[@]} -gt 0 ] || parts=(flush million backup)
 [ -x "$load" ] && [ -x "$bin" ] || fail "build first: cmake --preset release && ninja -C build/release"
 
 data=$(mktemp -d "${TMPDIR:-/tmp}/pillarbox-bench.XXXXXX")
@@ -118,6 +121,34 @@ part_million() {
   big append --connections 16 --seconds "$seconds"
   ready_ms KILL >"$data/ready"
   say "ready $(cat "$data/ready") ms after a start that follows kill -9 under APPEND; the map is $(du -h --apparent-size "$data/pillarbox/volume.mdb" | cut -f1) of 1 TiB"
+  stop
+}
+
+ctl() { "$bin" ctl --data "$data/pillarbox" "$@"; }
+
+part_backup() {
+  local taking messages=$((many * 4))
+  start
+  pillarbox_users
+  say "$messages messages of 16 KiB"
+  quiet run lmtp --port "$lmtp" --users 200 --connections 32 --ops "$messages" --size 16384 --seed 11
+  say "delivery alone, then while a backup is taken"
+  run lmtp --port "$lmtp" --users 200 --connections 4 --seconds "$seconds"
+  ctl backup "$data/beside" &
+  taking=$!
+  run lmtp --port "$lmtp" --users 200 --connections 4 --seconds "$seconds" --warm 0
+  wait "$taking"
+  say "a backup alone: full, as fast as storage.copy_rate allows and without a bound; what was written since; verified; restored"
+  ctl backup "$data/bounded"
+  stop
+  copy_rate=64GiB
+  start
+  ctl backup "$data/full"
+  quiet run lmtp --port "$lmtp" --users 200 --connections 4 --ops 200 --size 16384 --seed 12
+  ctl backup "$data/full" --incremental
+  time ctl backup verify "$data/full"
+  "$bin" ctl --data "$data/restored" restore --from "$data/full"
+  du -sh "$data/full" "$data/restored"
   stop
 }
 

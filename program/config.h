@@ -35,6 +35,7 @@ struct config {
     uint64_t storage_dedupe_ms;
     uint64_t storage_flush_delay_ms;
     uint64_t storage_copy_bytes_per_s;
+    uint64_t storage_sole_log_bytes;
     const char *storage_listen;
     const char *storage_publish;
     const char *storage_admin;

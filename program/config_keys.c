@@ -56,7 +56,11 @@ const struct config_key config_keys[] = {
           "on. 0: none is kept."),
     BYTES("storage.copy_rate", storage_copy_bytes_per_s, "64 MiB", 256 * KIB, 64 * GIB,
           "Bytes a second, at most, that this node sends of copies of its replicas, to nodes that are new or were away "
-          "for too long; all copies together."),
+          "for too long and to backups; all copies together."),
+    BYTES("storage.sole_log", storage_sole_log_bytes, "4 MiB", MIB, 64 * GIB,
+          "How much of a shard's log a node that has no others keeps, bodies counted (and an entry for every 16 KiB of "
+          "it): what an incremental backup can go on from. Space of deleted mail is free again when its entry has left "
+          "the log."),
     MS("storage.undelete_retention", storage_undelete_ms, "0 s", 0, 3650 * DAY,
        "How long expunged messages are kept for `pillarbox ctl account undelete`, outside of quotas. 0: what is "
        "expunged "

@@ -23,6 +23,8 @@ struct ctl {
     const char *data_dir;
     uint64_t default_shards; /* storage.shards */
     uint32_t shards;         /* of the cluster; read with the first ctl_shards() */
+    uint64_t dedupe_ms;      /* storage.dedupe, */
+    uint64_t map_bytes;      /* storage.map_size: of stores that are made here */
     bool unanswered;         /* the last call ended without the node's word */
     struct arena arena;
 };
@@ -45,6 +47,17 @@ extern const struct ctl_cmd *const ctl_table[];
  * gets the unpacked reply in the arena. Prints nothing. */
 MUST_CHECK enum err ctl_call(struct ctl *c, struct shard_id shard, struct account_id account, enum method method,
                              const ProtobufCMessage *message, ProtobufCMessage **out_reply);
+/* The same with attachments. */
+struct ctl_exchange {
+    struct shard_id shard;
+    struct account_id account;
+    enum method method;
+    const ProtobufCMessage *message;
+    struct slice attach;
+    ProtobufCMessage **out_reply; /* may be NULL */
+    struct buf *out_attach;       /* appended to; may be NULL */
+};
+MUST_CHECK enum err ctl_exchange(struct ctl *c, const struct ctl_exchange *x);
 /* The cluster as the node sees it; in the arena. */
 MUST_CHECK enum err ctl_map(struct ctl *c, const Pb__ReadMapResult **out);
 /* The cluster's number of account shards. */

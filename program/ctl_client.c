@@ -69,13 +69,33 @@ static void pause_ms(uint64_t ms)
     nanosleep(&ts, NULL);
 }
 
+static enum err take_reply(struct ctl *c, const struct ctl_exchange *x, const struct rpc_reply *reply)
+{
+    enum err e = reply->head.status;
+    if (e == OK) {
+        e = unpack(c, x->method, reply->meta, x->out_reply);
+    }
+    if (e == OK && x->out_attach != NULL) {
+        e = buf_append_slice(x->out_attach, reply->attach);
+    }
+    return e;
+}
+
 enum err ctl_call(struct ctl *c, struct shard_id shard, struct account_id account, enum method method,
                   const ProtobufCMessage *message, ProtobufCMessage **out_reply)
+{
+    const struct ctl_exchange x = {
+        .shard = shard, .account = account, .method = method, .message = message, .out_reply = out_reply};
+    return ctl_exchange(c, &x);
+}
+
+enum err ctl_exchange(struct ctl *c, const struct ctl_exchange *x)
 {
     enum err e = client_open(c);
     if (e != OK) {
         return e;
     }
+    const ProtobufCMessage *message = x->message;
     size_t n = message == NULL ? 0 : protobuf_c_message_get_packed_size(message);
     uint8_t *meta = arena_alloc(&c->arena, n + 1);
     if (meta == NULL) {
@@ -88,24 +108,22 @@ enum err ctl_call(struct ctl *c, struct shard_id shard, struct account_id accoun
     struct u128 id = rng_u128(rng_system());
     uint64_t issue = clock_wall_ms(clock_system());
     for (;;) {
-        struct rpc_call call = {.head = {.method = (uint16_t)method,
+        struct rpc_call call = {.head = {.method = (uint16_t)x->method,
                                          .forward = true,
-                                         .shard = shard,
-                                         .account = account,
+                                         .shard = x->shard,
+                                         .account = x->account,
                                          .request_id = id,
                                          .issue_ms = issue,
                                          .budget_ms = CALL_MS},
                                 .meta = slice_make(meta, n),
+                                .attach = x->attach,
                                 .timeout_ms = CALL_MS};
         e = rpc_client_call(c->client, &call);
         if (e == OK) {
             e = call.status;
         }
         if (e == OK) {
-            e = call.reply.head.status;
-            if (e == OK) {
-                e = unpack(c, method, call.reply.meta, out_reply);
-            }
+            e = take_reply(c, x, &call.reply);
             rpc_reply_fini(&call.reply);
         }
         c->unanswered = temporary(e);

@@ -96,17 +96,21 @@ static int unknown(char **argv)
 
 static int run(struct ctl *ctl, int argc, char **argv)
 {
-    for (const struct ctl_cmd *const *p = ctl_table; *p != NULL; p++) {
-        int words = words_match((*p)->name, argc, argv);
-        if (words > 0) {
-            int rc = (*p)->run(ctl, argc - words, argv + words);
-            if (rc == CTL_USAGE) {
-                usage(*p);
-            }
-            return rc;
-        }
+    const struct ctl_cmd *cmd = NULL;
+    int words = 0;
+    for (const struct ctl_cmd *const *p = ctl_table; *p != NULL; p++) { /* "backup verify" is not "backup" */
+        int n = words_match((*p)->name, argc, argv);
+        cmd = n > words ? *p : cmd;
+        words = n > words ? n : words;
     }
-    return unknown(argv);
+    if (cmd == NULL) {
+        return unknown(argv);
+    }
+    int rc = cmd->run(ctl, argc - words, argv + words);
+    if (rc == CTL_USAGE) {
+        usage(cmd);
+    }
+    return rc;
 }
 
 /* To a node elsewhere, as a frontend would go there. */
@@ -133,7 +137,11 @@ int ctl_main(const struct config *c, int argc, char **argv)
         int skip = argc > 0 && strcmp(argv[0], "help") == 0 ? 1 : 0;
         return help(argc - skip, argv + skip);
     }
-    struct ctl ctl = {.data_dir = data != NULL ? data : c->data_dir, .url = url, .default_shards = c->storage_shards};
+    struct ctl ctl = {.data_dir = data != NULL ? data : c->data_dir,
+                      .url = url,
+                      .default_shards = c->storage_shards,
+                      .dedupe_ms = c->storage_dedupe_ms,
+                      .map_bytes = c->storage_map_bytes};
     snprintf(url, sizeof(url), node != NULL ? "%s" : "ipc://%s/ctl.sock", node != NULL ? node : ctl.data_dir);
     if (node != NULL && !tls_open(c, &ctl)) {
         return 1;

@@ -95,6 +95,7 @@ enum err storage_start(const struct config *c, bool in_process, struct storage *
         .reserve_bytes = c->storage_reserve_bytes,
         .undelete_retention_ms = c->storage_undelete_ms,
         .copy_bytes_per_s = c->storage_copy_bytes_per_s,
+        .sole_log_bytes = c->storage_sole_log_bytes,
         .flush_delay_ms = (uint32_t)c->storage_flush_delay_ms,
         .dedupe_ms = c->storage_dedupe_ms,
         .lease_drift_percent = (uint32_t)c->read_lease_drift_percent,

@@ -1,5 +1,5 @@
-/* Catch-up past the log: the state of a replica copied into an empty one, while the source goes on (ARCHITECTURE,
- * section 8, copy-then-patch).
+/* The state of a replica copied into an empty one, while the source goes on (ARCHITECTURE, section 8, copy-then-patch):
+ * catch-up past the log, and backups, which pull by volume_pull instead of messages and are otherwise served alike.
  *
  * The receiver pulls: COPY_PULL says up to which batch it has everything durable, and how many more it takes. The
  * source answers with rows of bodies, pieces and state in key order (short reads between its turns), remembers which
@@ -48,12 +48,22 @@ bool copy_in_written(struct volume *v, struct group *g, uint64_t now_ms);
 void copy_in_aborted(struct group *g);
 void copy_in_drop(struct group *g);
 
+/* Carries out rows in the form above. ERR_CORRUPT: they are cut short, or no rows of a copy. *out_n: how
+ * many. t NULL: only looks. */
+MUST_CHECK enum err copy_rows_write(struct kv_txn *t, uint32_t replica, struct slice rows, uint64_t *out_n);
+/* Bodies of entries that the source had in its log but not in its state, which is at `index`. */
+MUST_CHECK enum err copy_drop_later_bodies(struct kv_txn *t, uint32_t replica, uint64_t index);
+
 /* --- the source --- */
 
 void copy_out_pulled(struct volume *v, struct group *g, const struct repl_message *m, uint64_t now_ms);
 void copy_out_tick(struct group *g, uint64_t now_ms);
 /* Sends what receivers have pulled and the rate allows. Reads through volume_reader. */
 void copy_out_serve(struct volume *v, uint64_t now_ms);
+/* A backup asks (volume_pull), is not heard any more, or has to go. */
+void copy_out_asked(struct volume *v, struct group *g, struct volume_pull *p, uint64_t now_ms);
+void copy_out_backups_tick(struct volume *v, uint64_t now_ms);
+void copy_out_backups_end(struct volume *v);
 /* Until it has something to send by itself; UINT64_MAX: not before a receiver pulls. */
 uint64_t copy_out_wait_ms(const struct volume *v, uint64_t now_ms);
 /* The first entry of the log, not before `first`, that the receiver of a copy will need after it. UINT64_MAX: none. */

@@ -182,13 +182,15 @@ size_t copy_in_bytes(const struct group *g)
     return bytes;
 }
 
+static bool is_row(struct slice rest)
+{
+    return rest.n > 0 && rest.n <= KV_KEY_BYTES_MAX - 4 &&
+           (rest.p[0] == 'B' || rest.p[0] == 'P' || rest.p[0] == 'Q' || rest.p[0] == 'S');
+}
+
 static enum err write_row(struct kv_txn *t, uint32_t replica, struct slice rest, struct slice value, bool gone)
 {
     uint8_t key[KV_KEY_BYTES_MAX];
-    if (rest.n == 0 || rest.n > sizeof(key) - 4 ||
-        (rest.p[0] != 'B' && rest.p[0] != 'P' && rest.p[0] != 'Q' && rest.p[0] != 'S')) {
-        return ERR_CORRUPT;
-    }
     put_be32(key, replica);
     memcpy(key + 4, rest.p, rest.n);
     if (!gone) {
@@ -198,23 +200,27 @@ static enum err write_row(struct kv_txn *t, uint32_t replica, struct slice rest,
     return e == ERR_NOTFOUND ? OK : e;
 }
 
-static enum err write_rows(struct kv_txn *t, uint32_t replica, struct slice rows)
+enum err copy_rows_write(struct kv_txn *t, uint32_t replica, struct slice rows, uint64_t *out_n)
 {
     struct reader r = reader_make(rows);
     enum err e = OK;
-    while (e == OK && reader_left(&r) > 0) {
+    uint64_t n = 0;
+    for (; e == OK && reader_left(&r) > 0; n++) {
         uint16_t key_n = reader_le16(&r);
         uint8_t flags = reader_u8(&r);
         uint32_t value_n = reader_le32(&r);
         struct slice key = reader_bytes(&r, key_n);
         struct slice value = reader_bytes(&r, value_n);
-        e = r.failed ? ERR_CORRUPT : write_row(t, replica, key, value, (flags & FLAG_GONE) != 0);
+        e = r.failed || !is_row(key) ? ERR_CORRUPT : OK;
+        if (e == OK && t != NULL) {
+            e = write_row(t, replica, key, value, (flags & FLAG_GONE) != 0);
+        }
     }
+    *out_n = n;
     return e;
 }
 
-/* Bodies of entries that the source had in its log but not in its state. */
-static enum err drop_later_bodies(struct kv_txn *t, uint32_t replica, uint64_t index)
+enum err copy_drop_later_bodies(struct kv_txn *t, uint32_t replica, uint64_t index)
 {
     struct repl_key from = key_index(replica, 'B', index + 1);
     struct kv_cursor *c;
@@ -247,7 +253,7 @@ static enum err write_switch(struct group *g, struct kv_txn *t)
     c->meta.vote = c->meta.term == g->next.term ? g->next.vote : 0;
     c->meta.floor_index = g->next.floor_index;
     c->meta.floor_term = g->next.floor_term;
-    enum err e = drop_later_bodies(t, c->replica, c->meta.applied);
+    enum err e = copy_drop_later_bodies(t, c->replica, c->meta.applied);
     if (e == OK) {
         e = log_configuration_put(t, c->replica, c->meta.snapshot_configuration,
                                   slice_make(c->configuration, c->configuration_n));
@@ -277,7 +283,8 @@ enum err copy_in_write(struct volume *v, struct group *g, struct kv_txn *t)
         }
     }
     for (size_t i = 0; e == OK && i < c->n_waiting; i++) {
-        e = write_rows(t, c->replica, c->waiting[i].rows);
+        uint64_t n;
+        e = copy_rows_write(t, c->replica, c->waiting[i].rows, &n);
     }
     c->in_transaction = c->n_waiting;
     return e == OK && c->last ? write_switch(g, t) : e;

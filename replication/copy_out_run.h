@@ -32,7 +32,9 @@ struct copy_out {
     struct list turn; /* in copy_turns.ready or .waiting; else alone */
     struct copy_turns *turns;
     struct group *group;
-    struct node_id to;
+    struct node_id to;        /* a server's node; 0: a backup's, which pulls by struct volume_pull */
+    struct list backup;       /* in copy_turns.backups; else alone */
+    struct volume_pull *pull; /* a backup's that waits for its batch; NULL = none */
     uint64_t id;
     uint16_t attempt;
     uint64_t done;

@@ -12,6 +12,7 @@
 #define BATCH_BYTES ((size_t)192 * 1024)
 #define BATCH_ROWS 4096
 #define DIRTY_KEYS_MAX 65536
+#define PATCH_KEYS (DIRTY_KEYS_MAX / 4) /* so many are sent before the walk goes on */
 #define LAST_KEYS_MAX 128
 #define ROW_HEAD 7
 #define KEY_SHIFT 4 /* keys travel without the replica's number */
@@ -233,7 +234,7 @@ bool copy_rows_build(const struct group *g, struct copy_out *c, struct kv_txn *t
         return false;
     }
     buf_reset(&c->rows);
-    b->walk = !c->walked;
+    b->walk = !c->walked && c->n_dirty < PATCH_KEYS;
     b->from = c->cursor;
     *out = b->walk ? walk(g, c, t) : patch(g, c, b, t);
     if (*out == OK && ends && list_empty(&c->dirty_list)) {

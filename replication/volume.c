@@ -4,6 +4,7 @@
 #include "proto/base/hash.h"
 #include "proto/base/log.h"
 #include "proto/base/mem.h"
+#include "replication/copy.h"
 #include "replication/group_run.h"
 #include "replication/key.h"
 #include "replication/volume_run.h"
@@ -33,6 +34,18 @@ static enum err corrupt(const char *what)
     return ERR_CORRUPT;
 }
 
+enum err volume_row_get(struct slice row, uint32_t *out_next)
+{
+    if (row.n != VOLUME_ROW_BYTES || get_le32(row.p + 8) != crc32c(0, row.p, 8)) {
+        return ERR_CORRUPT;
+    }
+    if (get_le32(row.p) != FORMAT_VERSION) {
+        return ERR_UNSUPPORTED;
+    }
+    *out_next = get_le32(row.p + 4);
+    return OK;
+}
+
 static enum err load_volume_row(struct volume *v, struct kv_txn *t)
 {
     struct repl_key k = key_head(0, 'V');
@@ -46,15 +59,14 @@ static enum err load_volume_row(struct volume *v, struct kv_txn *t)
     if (e != OK) {
         return e;
     }
-    if (row.n != VOLUME_ROW_BYTES || get_le32(row.p + 8) != crc32c(0, row.p, 8)) {
+    e = volume_row_get(row, &v->next_replica);
+    if (e == ERR_CORRUPT) {
         return corrupt("0 'V' (volume row): checksum");
     }
-    if (get_le32(row.p) != FORMAT_VERSION) {
+    if (e == ERR_UNSUPPORTED) {
         log_error("volume.version", "the volume was written by another version", LOG_U64("format", get_le32(row.p)));
-        return ERR_UNSUPPORTED;
     }
-    v->next_replica = get_le32(row.p + 4);
-    return OK;
+    return e;
 }
 
 static enum err add_found(struct volume *v, struct volume_found found)
@@ -347,6 +359,21 @@ enum err volume_status(struct volume *v, struct shard_id shard, struct volume_st
         out->match[i] = raft_driver_match(g->raft, out->servers[i].node);
     }
     return OK;
+}
+
+void volume_pull(struct volume *v, struct volume_pull *p)
+{
+    struct group *g = running(v, p->shard);
+    if (g == NULL) {
+        p->done(p, ERR_NOT_LEADER, NULL);
+    } else {
+        copy_out_asked(v, g, p, clock_mono_ms(v->cfg.clock));
+    }
+}
+
+void volume_pulls_end(struct volume *v)
+{
+    copy_out_backups_end(v);
 }
 
 /* --- for readers --- */

@@ -158,6 +158,31 @@ struct volume_status {
 /* ERR_NOTFOUND. */
 MUST_CHECK enum err volume_status(struct volume *v, struct shard_id shard, struct volume_status *out);
 
+/* A copy of a shard's state for somebody who is no server of its group, batch after batch: a backup (copy.h has how
+ * it is made, and the form of the rows). One a shard at a time; all share turns and rate with the copies for servers.
+ * A pull says what has arrived and gets the batch after that; the same again gets it again, maybe with other rows. */
+struct volume_batch {
+    uint64_t sequence;
+    struct slice rows;    /* valid during the call */
+    bool last;            /* all batches together are the state at */
+    uint64_t index, term; /* this entry, */
+    uint64_t wall_ms;     /* now */
+};
+struct volume_pull {
+    struct queue_node node; /* the caller's */
+    struct shard_id shard;
+    uint64_t copy;    /* drawn by the receiver, not 0 */
+    uint64_t arrived; /* batches; 0: the copy begins */
+    /* Once, from volume_pull or a later turn; a batch comes with OK only. ERR_NOT_LEADER: no such replica runs here.
+     * ERR_STALE: the copy is not known or has ended, another one may begin; or a later pull took this one's place.
+     * ERR_LOCKED: another backup copies the shard. ERR_NOMEM. ERR_SHUTDOWN. */
+    void (*done)(struct volume_pull *p, enum err status, const struct volume_batch *batch);
+};
+/* The caller's until done. */
+void volume_pull(struct volume *v, struct volume_pull *p);
+/* Answers what still waits with ERR_SHUTDOWN and ends these copies. */
+void volume_pulls_end(struct volume *v);
+
 /* --- for readers, any thread --- */
 /* What a linearizable read needs (ARCHITECTURE, section 7): the index that it must find applied, once a majority has
  * confirmed `term` (replication/reads.h). All of one moment. False: this node does not serve the shard. */

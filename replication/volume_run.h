@@ -18,6 +18,7 @@ struct copy_turns {
     struct copy_rate rate;
     struct list ready;   /* begun, and the receiver has pulled, next to be served first */
     struct list waiting; /* not begun: enough others are sending */
+    struct list backups; /* those that are no server's, whatever they do */
     unsigned sending;
 };
 void copy_turns_init(struct copy_turns *t, uint64_t bytes_per_s);
@@ -66,6 +67,8 @@ struct volume {
 
 struct group *volume_group(struct volume *v, struct shard_id shard);
 MUST_CHECK enum err volume_row_put(struct volume *v, struct kv_txn *t);
+/* ERR_CORRUPT, ERR_UNSUPPORTED: of another version. */
+MUST_CHECK enum err volume_row_get(struct slice row, uint32_t *out_next);
 /* Puts a running group with something for a transaction among those that a turn serves. */
 void volume_activate(struct volume *v, struct group *g);
 /* Puts it among those whose log or dead bodies are to be cut, if they are. */

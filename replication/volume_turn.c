@@ -248,6 +248,7 @@ uint64_t volume_turn(struct volume *v, struct proposal *list, struct repl_receiv
     take_inbox(v, list);
     submit_all(v, turn.now_ms);
     look_at_timers(v, turn.now_ms);
+    copy_out_backups_tick(v, turn.now_ms);
     copy_out_serve(v, turn.now_ms);
     volume_end_reader(v);
     if (!list_empty(&v->starting)) {

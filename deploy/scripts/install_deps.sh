@@ -7,7 +7,7 @@ set -euo pipefail
 want=${1:-build}
 build_pkgs=(build-essential cmake ninja-build ccache pkg-config liburing-dev liblmdb-dev libnng-dev libprotobuf-c-dev
   protobuf-c-compiler libraft-dev android-libboringssl-dev libutf8proc-dev libargon2-dev libcrypt-dev libidn2-dev
-  libyaml-dev openssl)
+  libyaml-dev libzstd-dev openssl)
 test_pkgs=(libgtest-dev clang clang-format clang-tidy llvm libclang-rt-14-dev git python3 curl swaks isync fetchmail
   libnet-ssleay-perl netcat-openbsd procps ca-certificates valgrind strace nbdkit libnbd-bin fuse3 e2fsprogs mount nftables)
 bench_pkgs=(dovecot-imapd dovecot-pop3d dovecot-lmtpd postfix python3)

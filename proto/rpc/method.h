@@ -56,7 +56,9 @@
     X(KEPT, kept, 170, ReadKept, ReadKeptResult)                                                                       \
     X(POP3_LOCK, pop3_lock, 176, ReadPop3Lock, ReadPop3LockResult)                                                     \
     X(WATCH, watch, 177, ReadWatch, ReadWatchResult)                                                                   \
-    X(STATUS, status, 192, ReadStatus, ReadStatusResult)
+    X(STATUS, status, 192, ReadStatus, ReadStatusResult)                                                               \
+    X(BACKUP_ROWS, backup_rows, 200, ReadBackupRows, ReadBackupRowsResult)                                             \
+    X(BACKUP_LOG, backup_log, 201, ReadBackupLog, ReadBackupLogResult)
 
 enum method {
 #define METHOD_ENUM(NAME, name, number, req, rep) METHOD_##NAME = number,
@@ -65,7 +67,7 @@ enum method {
 };
 
 #define METHOD_WRITE_MAX 127
-#define METHOD_MAX 192
+#define METHOD_MAX 201
 
 #ifdef __cplusplus
 extern "C" {

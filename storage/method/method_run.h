@@ -37,7 +37,8 @@ struct read_context {
 
 struct storage_method {
     enum method method;
-    bool local; /* about the node: answered whether or not it leads the shard */
+    bool local;  /* about the node: answered whether or not it leads the shard */
+    bool volume; /* answered on the volume's thread (storage/node/copies.c), from its own state; run is NULL */
     const ProtobufCMessageDescriptor *request;
     /* May be NULL. Looks at the packed request before it is unpacked (nesting). */
     enum err (*check)(struct slice packed);
@@ -49,7 +50,8 @@ struct storage_method {
 
 /* False also for a number that no method has. */
 bool storage_method_local(unsigned method);
-/* Decodes, runs, encodes. */
+bool storage_method_volume(unsigned method);
+/* Decodes, runs, encodes. ERR_UNSUPPORTED: a number that no method has, or one that the volume's thread answers. */
 MUST_CHECK enum err storage_method_run(struct read_context *rc, unsigned method, struct slice req_meta,
                                        struct buf *meta, struct buf *attach);
 

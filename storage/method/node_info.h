@@ -38,6 +38,7 @@ struct node_facts {
     struct node_id id;
     struct u128 cluster_id;
     uint64_t uptime_ms;
+    uint64_t wall_ms;
     bool read_only;  /* above the watermark */
     uint32_t shards; /* account shards; numbers 0..shards exist */
     uint8_t level;   /* that its program may be asked to understand (proto/rpc/level.h) */

@@ -130,6 +130,7 @@ static void facts(void *ctx, struct node_facts *out)
         .id = n->identity.node,
         .cluster_id = n->identity.cluster,
         .uptime_ms = clock_mono_ms(n->clock) - n->started_ms,
+        .wall_ms = clock_wall_ms(n->clock),
         .shards = n->identity.shards,
         .level = level_known(n),
         .read_only = stats.above_watermark,
@@ -361,6 +362,7 @@ enum err node_start(const struct node_config *cfg, struct node **out, struct buf
     n->hint_epoch = rng_u64(n->rng);
     queue_init(&n->inbox);
     queue_init(&n->received);
+    queue_init(&n->pulls);
     list_init(&n->dirty);
     pthread_mutex_init(&n->inbox_lock, NULL);
     pthread_cond_init(&n->inbox_wake, NULL);

@@ -28,6 +28,7 @@ struct node_config {
     uint64_t reserve_bytes;         /* disk watermark */
     uint64_t undelete_retention_ms; /* of expunged messages; 0 = they are not kept */
     uint64_t copy_bytes_per_s;      /* sent of copies of replicas, all together; 0 = no bound */
+    uint64_t sole_log_bytes;        /* of a shard whose only server this is: how much of the log stays; default 4 MiB */
     uint32_t flush_delay_ms;
     uint64_t dedupe_ms;           /* 15 minutes */
     uint32_t lease_drift_percent; /* of reads, 0 = no leases (replication/lease.h) */

@@ -253,6 +253,15 @@ enum err node_dir_level(const char *path, uint8_t level, struct node_identity *i
     return OK;
 }
 
+enum err node_dir_restored(const char *path, const struct node_identity *id, struct buf *why)
+{
+    enum err e = identity_put(path, id, false);
+    if (e == ERR_EXISTS) {
+        return explain(why, e, path, "has a node.id already");
+    }
+    return e == OK ? OK : explain(why, e, path, strerror(errno));
+}
+
 static enum err token_make(const char *path, struct u128 *out, struct buf *why)
 {
     char hex[33];

@@ -50,6 +50,8 @@ MUST_CHECK enum err node_dir_read(const char *path, struct node_identity *out, s
 MUST_CHECK enum err node_dir_found(const char *path, uint32_t shards, struct node_identity *out, struct buf *why);
 /* The token of a directory that waits to join: read, or made (with the directory) and flushed. ERR_IO, ERR_CORRUPT. */
 MUST_CHECK enum err node_dir_claim_token(const char *path, struct u128 *out, struct buf *why);
+/* The store that was made in it (storage/backup) is that node's. ERR_EXISTS when it has an identity. */
+MUST_CHECK enum err node_dir_restored(const char *path, const struct node_identity *id, struct buf *why);
 /* The directory has joined a cluster as that node. ERR_EXISTS when it has another identity. */
 MUST_CHECK enum err node_dir_adopt(const char *path, const struct node_identity *id, struct buf *why);
 /* Adds `made yes`. */

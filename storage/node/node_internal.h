@@ -84,6 +84,8 @@ struct node {
     bool writer_started;
     struct queue inbox;
     struct queue received; /* from peers */
+    struct queue pulls;    /* of backups: struct volume_pull */
+    bool pulls_ended;      /* atomic: no more are taken */
     uint32_t writes_open;  /* atomic: proposals that are not answered */
     struct placement *placement;
     pthread_mutex_t inbox_lock; /* only for sleeping and waking */
@@ -114,6 +116,14 @@ void writer_stop(struct node *n);
 void writer_submit(struct node *n, struct proposal *p);
 /* Something else came for it. Any thread. */
 void writer_wake(struct node *n);
+
+/* --- copies.c: backups pull copies of shards from the volume's thread --- */
+/* Any thread. Answers by itself what is not well-formed. */
+void copies_request(struct node *n, struct rpc_request *r);
+/* On the volume's thread: hands what came to the volume. */
+void copies_take(struct node *n);
+/* The volume's thread ends: everything is answered. */
+void copies_end(struct node *n);
 
 /* --- propose.c --- */
 /* Turns a write request into a proposal; answers the request by itself when it is refused. Any thread. */

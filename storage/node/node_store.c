@@ -10,8 +10,8 @@
 #define LOG_BYTES ((uint64_t)512 << 20)
 #define LOG_AGE_MS ((uint64_t)24 * 3600 * 1000)
 /* A sole voter's log serves nobody; it only delays the deletion of dead bodies. */
-#define SOLE_LOG_ENTRIES 256
 #define SOLE_LOG_BYTES ((uint64_t)4 << 20)
+#define SOLE_LOG_ENTRY_BYTES 16384 /* entries that are smaller count so much: each delays a walk, whatever its size */
 
 static uint64_t disk_free(void *ctx)
 {
@@ -75,14 +75,15 @@ enum err node_store_open(struct node *n, const struct node_config *cfg, struct b
     if (e != OK) {
         return e;
     }
+    uint64_t sole = cfg->sole_log_bytes == 0 ? SOLE_LOG_BYTES : cfg->sole_log_bytes;
     struct volume_config vc = {.kv = n->kv,
                                .clock = n->clock,
                                .rng = n->rng,
                                .log_entries_max = LOG_ENTRIES,
                                .log_bytes_max = LOG_BYTES,
                                .log_age_ms = LOG_AGE_MS,
-                               .sole_entries_max = SOLE_LOG_ENTRIES,
-                               .sole_bytes_max = SOLE_LOG_BYTES,
+                               .sole_entries_max = sole / SOLE_LOG_ENTRY_BYTES,
+                               .sole_bytes_max = sole,
                                .copy_bytes_per_s = cfg->copy_bytes_per_s,
                                .reserve_bytes = cfg->reserve_bytes,
                                .lease_drift_percent = cfg->lease_drift_percent,

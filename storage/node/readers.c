@@ -74,6 +74,10 @@ static void reader_answer(struct reader *rd, struct rpc_request *r, struct kv_tx
 
 static void reader_handle(struct reader *rd, struct rpc_request *r)
 {
+    if (storage_method_volume(r->head.method)) {
+        copies_request(rd->node, r);
+        return;
+    }
     struct node *n = rd->node;
     uint64_t term = 0;
     struct kv_txn *t;

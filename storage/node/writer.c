@@ -61,7 +61,8 @@ static void timed_wait(struct node *n, uint64_t ms)
 static bool inbox_empty(const struct node *n)
 {
     return __atomic_load_n(&n->inbox.top, __ATOMIC_ACQUIRE) == NULL &&
-           __atomic_load_n(&n->received.top, __ATOMIC_ACQUIRE) == NULL;
+           __atomic_load_n(&n->received.top, __ATOMIC_ACQUIRE) == NULL &&
+           __atomic_load_n(&n->pulls.top, __ATOMIC_ACQUIRE) == NULL;
 }
 
 /* Sleeps until something came, `ms` have passed or the node stops. True: it stops. */
@@ -129,9 +130,11 @@ static void *writer_run(void *arg)
     while (!inbox_wait(n, wait) || wait == 0 || !may_end(n, &stop_ms)) {
         /* What arrives while the turn commits waits in the inbox and is the next turn's batch: that is the group
          * commit. */
+        copies_take(n);
         wait = turn_ended(n, volume_turn(n->volume, inbox_take(n), peers_take(n)), &looked_ms);
     }
     kv_publish(n->kv);
+    copies_end(n);
     return NULL;
 }
 

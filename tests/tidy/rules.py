@@ -35,6 +35,7 @@ OWNERS = [
     (r"yaml\.h", [r"program/"]),
     (r"(argon2|crypt)\.h", [r"frontend/session/"]),
     (r"utf8proc\.h", [r"proto/message/", r"storage/mailbox/name[^/]*$"]),  # case maps; NFC of mailbox names
+    (r"zstd\.h", [r"storage/backup/"]),
     (r"iconv\.h", [r"proto/message/"]),
     (r"idn2\.h", [r"proto/message/", r"frontend/smtp/"]),
 ]

@@ -16,12 +16,18 @@ bool storage_method_local(unsigned method)
     return m != NULL && m->local;
 }
 
+bool storage_method_volume(unsigned method)
+{
+    const struct storage_method *m = find(method);
+    return m != NULL && m->volume;
+}
+
 enum err storage_method_run(struct read_context *rc, unsigned method, struct slice req_meta, struct buf *meta,
                             struct buf *attach)
 {
     ProtobufCMessage *req;
     const struct storage_method *m = find(method);
-    if (m == NULL) {
+    if (m == NULL || m->volume) {
         return ERR_UNSUPPORTED;
     }
     enum err e = m->check == NULL ? OK : m->check(req_meta);

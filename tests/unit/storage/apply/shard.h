@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -307,6 +308,9 @@ class Shard
             }
         }
         if (r.error == OK) {
+            if (on_entry) {
+                on_entry(index, h, op, body);
+            }
             index++;
             bound.committed(bound.ctx);
             EXPECT_GE(out.len, 4u);
@@ -799,6 +803,8 @@ class Shard
     struct check_totals last_totals;
     uint64_t index = 10;
     uint64_t term = 3;
+    /* Told of every entry that is applied, with its index. */
+    std::function<void(uint64_t, const struct entry_head &, const std::string &, const std::string &)> on_entry;
     uint64_t now_ms = UINT64_C(1700000000000);
     uint64_t mono_ms = 1000;
     uint64_t fail_alloc_nth = 0; /* of the next reads */

@@ -79,6 +79,8 @@ class NodeTest : public ::testing::Test
     std::string why_text;
     std::string peer_address; /* of the node to be started */
     uint8_t level_max = 0;
+    uint64_t copy_bytes_per_s = 0;
+    uint64_t sole_log_bytes = 0;
     uint64_t last_hint = 0; /* of the last reply */
     std::mutex kept_mutex;
     std::list<std::string> kept;
@@ -119,6 +121,8 @@ class NodeTest : public ::testing::Test
         cfg.readers = 2;
         cfg.map_bytes = UINT64_C(1) << 30;
         cfg.dedupe_ms = 15 * 60 * 1000;
+        cfg.copy_bytes_per_s = copy_bytes_per_s;
+        cfg.sole_log_bytes = sole_log_bytes;
         cfg.peer_address = peer_address.c_str();
         cfg.rpc_address = rpc_url.c_str();
         cfg.level_max = level_max;
