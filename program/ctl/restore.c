@@ -2,6 +2,8 @@
 #include <stdlib.h>
 
 #include "program/ctl_restore.h"
+#include "program/ctl_time.h"
+#include "proto/base/clock.h"
 
 #define PREFIX_DEFAULT "Restored"
 #define TMP_DEFAULT "/var/tmp"
@@ -9,12 +11,18 @@
 static bool parse_until(const char *text, uint64_t *out)
 {
     *out = BACKUP_NOW;
-    if (text == NULL || backup_time_parse(slice_str(text), out) == OK) {
+    if (text == NULL) {
         return true;
     }
-    fprintf(stderr,
-            "pillarbox ctl: restore: --until %s: a time is like 2026-11-30T09:15:02Z (UTC) or @1764500000 (seconds)\n",
-            text);
+    if (ctl_time_parse(text, clock_wall_ms(clock_system()), out) == OK) {
+        *out += *out % 1000 == 0 ? 999 : 0; /* a second counts to its end */
+        return true;
+    }
+    fprintf(
+        stderr,
+        "pillarbox ctl: restore: --until %s: a time is like 2026-11-30T09:15:02Z (without Z: of this machine's zone), "
+        "@1764500000 or \"2h\" ago\n",
+        text);
     return false;
 }
 

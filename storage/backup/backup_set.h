@@ -91,9 +91,6 @@ MUST_CHECK enum err backup_dir_lock(const char *dir, int *out_fd, struct buf *wh
 /* "2026-11-30 09:15:02 UTC" */
 #define BACKUP_TIME_BYTES 32
 void backup_time_text(uint64_t wall_ms, char out[BACKUP_TIME_BYTES]);
-/* "2026-11-30T09:15:02Z" (or a space, with or without Z: UTC), "@1764500000" (Unix seconds). The whole second counts:
- * its last millisecond. ERR_INVAL. */
-MUST_CHECK enum err backup_time_parse(struct slice text, uint64_t *out_wall_ms);
 
 #ifdef __cplusplus
 }

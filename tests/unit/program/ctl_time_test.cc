@@ -40,6 +40,9 @@ TEST_F(CtlTime, points_are_of_this_zone_or_with_a_z_of_utc)
     EXPECT_EQ(UINT64_C(1764499980000), at("2025-11-30 12:53"));
     EXPECT_EQ(UINT64_C(1764460800000), at("2025-11-30Z"));
     EXPECT_EQ(UINT64_C(1764453600000), at("2025-11-30"));
+    EXPECT_EQ(UINT64_C(1764500000000), at("2025-11-30 10:53:20 UTC")) << "as restore tells times";
+    EXPECT_EQ(UINT64_C(1764500000000), at("@1764500000"));
+    EXPECT_EQ(UINT64_C(1764500000250), at("@1764500000.250"));
 }
 
 TEST_F(CtlTime, durations_are_so_long_ago)
@@ -51,8 +54,9 @@ TEST_F(CtlTime, durations_are_so_long_ago)
 
 TEST_F(CtlTime, what_is_no_time_is_refused_and_leaves_the_result_alone)
 {
-    for (const char *text : {"", "noon", "2025-13-01", "2025-11-30T25:00", "2025-11-30x", "2025-11-30 12:53:20 Z",
-                             "12:00", "-2h", "2 weeks", "99999999999 d", "1900-01-01"}) {
+    for (const char *text :
+         {"", "noon", "2025-13-01", "2025-11-30T25:00", "2025-11-30x", "2025-11-30 12:53:20 Z", "12:00", "-2h",
+          "2 weeks", "99999999999 d", "1900-01-01", "@", "@1.5", "@99999999999999999999", "@x"}) {
         uint64_t ms = 7;
         EXPECT_EQ(ERR_INVAL, ctl_time_parse(text, kNow, &ms)) << text;
         EXPECT_EQ(7u, ms) << text;
