@@ -103,6 +103,10 @@ enum err ctl_call(struct ctl *c, struct shard_id shard, struct account_id accoun
         }
         if (e == OK) {
             e = call.reply.head.status;
+            if (e == ERR_MOVED && call.reply.head.hint != 0) { /* asked again there */
+                shard.v = (uint32_t)call.reply.head.hint;
+                e = ERR_UNAVAILABLE;
+            }
             if (e == OK) {
                 e = unpack(c, method, call.reply.meta, out_reply);
             }

@@ -16,13 +16,14 @@ extern "C" {
 #endif
 
 /* A fence that lasts longer is given up, below the deadline of a frontend's call. */
-#define MOVER_FENCE_MS_MAX 20000u
+#define MOVER_FENCE_MS_MAX 15000u
 /* How long the fence waits for uploads to end. */
 #define MOVER_UPLOADS_MS_MAX 10000u
 
 struct mover {
     struct shard_id from;
     struct account_id account;
+    uint32_t shards; /* of the cluster, the directory counted; a move to none of them is given up. 0: not known */
     /* Of the move that is driven; what follows is about it. */
     uint8_t id[MOVE_ID_BYTES];
     uint32_t state;
@@ -68,7 +69,7 @@ enum mover_next {
     MOVER_OVER, /* the move has ended */
 };
 
-void mover_init(struct mover *m, struct shard_id from, struct account_id account);
+void mover_init(struct mover *m, struct shard_id from, struct account_id account, uint32_t shards);
 void mover_request_init(struct mover_request *r);
 void mover_request_fini(struct mover_request *r);
 

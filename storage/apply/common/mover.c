@@ -5,11 +5,12 @@
 #include "storage/apply/common/mover_make.h"
 #include "storage/mailbox/secret.h"
 
-void mover_init(struct mover *m, struct shard_id from, struct account_id account)
+void mover_init(struct mover *m, struct shard_id from, struct account_id account, uint32_t shards)
 {
     memset(m, 0, sizeof(*m));
     m->from = from;
     m->account = account;
+    m->shards = shards;
 }
 
 void mover_request_init(struct mover_request *r)
@@ -140,7 +141,8 @@ static enum err copying(struct mover *m, const struct store *s, const struct mov
     static phase_fn *const phases[] = {emails};
     struct account_row account;
     enum err e = account_get(s, m->account, &account);
-    if (e == ERR_NOTFOUND || (e == OK && account.state != ACCOUNT_LIVE)) {
+    bool nowhere = m->shards != 0 && row->to >= m->shards;
+    if (e == ERR_NOTFOUND || (e == OK && (nowhere || account.state != ACCOUNT_LIVE))) {
         return step(m, MOVE_ABORTING, out, next, false); /* removed */
     }
     if (e == OK) {
@@ -198,7 +200,7 @@ static void meet(struct mover *m, const struct move_row *row)
     }
     uint32_t out = m->out;
     bool alone = m->alone;
-    mover_init(m, m->from, m->account);
+    mover_init(m, m->from, m->account, m->shards);
     m->out = out;
     m->alone = alone;
     memcpy(m->id, row->id, sizeof(m->id));

@@ -31,7 +31,7 @@ class Rig
     Rig()
     {
         mover_request_init(&request_);
-        mover_init(&mover, {1}, {kAlice});
+        mover_init(&mover, {1}, {kAlice}, 3);
         rng_seeded_init(&two.rng, 43); /* request ids are unique in a cluster */
         rng_seeded_init(&directory.rng, 44);
         one.index = 1000;
@@ -66,7 +66,7 @@ class Rig
         op.to = to;
         enum err e = shard(from).apply(METHOD_MOVE_START, &op.base, account).status;
         if (e == OK) {
-            mover_init(&mover, {from}, {account});
+            mover_init(&mover, {from}, {account}, 3);
         }
         return e;
     }
