@@ -18,7 +18,7 @@ enum plant {
     PLANT_UID_UNROLLED, /* UIDs come from a counter in memory that an aborted transaction does not roll back */
     PLANT_LEASE_DRIFT,  /* a lease lasts as if all clocks went alike */
     PLANT_LEASE_KEPT,   /* a lease outlives the beginning of a transfer */
-    PLANT_MOVE_DEDUPE,  /* an account moves without the records of its requests */
+    PLANT_MOVE_FENCE,   /* an account is changed while the last of it is copied to another shard */
 };
 
 #ifdef PB_PLANT

@@ -1,10 +1,12 @@
 /* OpMoveStep: a move goes on at the source: COPYING -> FENCED -> SEALED -> over, or from one of the first two to
- * ABORTING -> over. Only a step that the state allows is taken, so that whoever proposes it late changes nothing.
- * ERR_NOTFOUND (no such move), ERR_STALE, ERR_INVAL; ERR_LOCKED: the fence has to wait. */
+ * ABORTING -> over. Only a step that the state allows is taken, so that whoever proposes it late changes nothing; the
+ * state it is in already is fine. ERR_NOTFOUND (no such move), ERR_STALE, ERR_INVAL; ERR_LOCKED: the fence has to wait.
+ */
 #include "storage/apply/folder_op.h"
 #include "storage/mailbox/moving.h"
 
 struct plan {
+    bool there;                 /* as it is to be, already */
     struct op_account *account; /* NULL: gone; only an abort gets here then */
     struct move_row row;
 };
@@ -63,10 +65,13 @@ static enum err prepare(struct op_context *ox, const void *request, void **out_p
     }
     enum err e = move_get(&ox->store, ox->head.account, &p->row);
     if (e != OK) {
-        return e;
+        p->there = e == ERR_NOTFOUND && req->state == MOVE_OVER;
+        return p->there ? OK : e;
     }
-    if (memcmp(p->row.id, req->id.data, MOVE_ID_BYTES) != 0 || !allowed(p->row.state, req->state)) {
-        return ERR_STALE;
+    bool same = memcmp(p->row.id, req->id.data, MOVE_ID_BYTES) == 0;
+    p->there = same && p->row.state == req->state;
+    if (p->there || !same || !allowed(p->row.state, req->state)) {
+        return p->there ? OK : ERR_STALE;
     }
     e = op_account_any(ox, req->account, &p->account);
     if (e != OK && e != ERR_NOTFOUND) {
@@ -103,6 +108,9 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
     const Pb__OpMoveStep *req = request;
     struct plan *p = plan;
     (void)result;
+    if (p->there) {
+        return OK;
+    }
     enum err e = change_account(ox, p, req->state);
     ox->changed = true;
     if (e != OK) {

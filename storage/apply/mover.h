@@ -26,7 +26,6 @@ struct mover {
     uint32_t shards; /* of the cluster, the directory counted; a move to none of them is given up. 0: not known */
     /* Of the move that is driven; what follows is about it. */
     uint8_t id[MOVE_ID_BYTES];
-    uint32_t state;
     bool begun;      /* the destination has told how far it is */
     bool alone;      /* a request is out that nothing may follow */
     uint32_t out;    /* requests that are not answered */

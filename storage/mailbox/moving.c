@@ -1,7 +1,6 @@
 #include "storage/mailbox/moving.h"
 
 #include "proto/base/hash.h"
-#include "proto/base/plant.h"
 
 /* --- the source's row --- */
 
@@ -299,8 +298,7 @@ static bool steps_over(struct moving_walk *w, struct slice rest)
     if (w->copies || rest.n == 0) {
         return false;
     }
-    bool over = rest.p[0] == ACCOUNT_ROW || rest.p[0] == ACCOUNT_EMAILS ||
-                (planted(PLANT_MOVE_DEDUPE) && rest.p[0] == ACCOUNT_DEDUPE);
+    bool over = rest.p[0] == ACCOUNT_ROW || rest.p[0] == ACCOUNT_EMAILS;
     if (over) {
         seek_table(w, (uint8_t)(rest.p[0] + 1));
     }
