@@ -42,7 +42,8 @@ struct turn {
     struct shard_id shard;
     struct mover mover;
     struct move_row row; /* as last seen */
-    uint64_t fenced_ms;  /* monotonic; 0: not, as far as this turn saw */
+    uint64_t fenced_ms;  /* wall clock, by the entry; 0: not, as far as this turn saw */
+    bool told;
     struct own_wait wait;
     size_t n;
     struct sent at[BATCH];
@@ -125,12 +126,39 @@ static enum err collect(struct turn *t, enum mover_next *next)
     return e;
 }
 
+/* Who takes over after the seal knows the time of that only. */
+static void note_state(struct turn *t)
+{
+    uint64_t now = clock_wall_ms(t->moves->node->clock);
+    bool sealed = t->row.state == MOVE_SEALED;
+    if ((t->row.state == MOVE_FENCED || sealed) && t->fenced_ms == 0) {
+        t->fenced_ms = t->row.state_ms;
+    }
+    if (sealed && t->mover.activated && !t->told) {
+        uint64_t ms = now > t->fenced_ms ? now - t->fenced_ms : 0;
+        metric_observe_us(&metric_fence, ms * 1000);
+        log_info("move.fence", "an account goes on in its new shard", LOG_U64("account", t->mover.account.v),
+                 LOG_U64("from", t->shard.v), LOG_U64("to", t->row.to), LOG_U64("fence_ms", ms));
+        t->told = true;
+    }
+}
+
+/* While sessions wait for it. */
+static void note_failure(const struct turn *t, const struct sent *s)
+{
+    if (s->step.status != OK && t->row.state != MOVE_COPYING) {
+        log_info("move.waits", "a step of a move has to be repeated", LOG_U64("account", t->mover.account.v),
+                 LOG_U64("shard", s->request.shard.v), LOG_U64("method", s->request.method), LOG_ERR(s->step.status));
+    }
+}
+
 /* False: a moment is to pass before the next one. */
 static bool settle(struct turn *t)
 {
     bool good = t->n > 0;
     for (size_t i = 0; i < t->n; i++) {
         struct sent *s = &t->at[i];
+        note_failure(t, s);
         good = mover_answered(&t->mover, &s->request, s->step.status, buf_slice(&s->result),
                               clock_wall_ms(t->moves->node->clock)) &&
                good;
@@ -139,19 +167,6 @@ static bool settle(struct turn *t)
 }
 
 /* --- one account --- */
-
-static void note_state(struct turn *t)
-{
-    uint64_t now = clock_mono_ms(t->moves->node->clock);
-    if (t->row.state == MOVE_FENCED && t->fenced_ms == 0) {
-        t->fenced_ms = now;
-    } else if (t->row.state == MOVE_SEALED && t->fenced_ms != 0 && t->mover.activated) {
-        metric_observe_us(&metric_fence, (now - t->fenced_ms) * 1000);
-        log_info("move.fence", "an account goes on in its new shard", LOG_U64("account", t->mover.account.v),
-                 LOG_U64("from", t->shard.v), LOG_U64("to", t->row.to), LOG_U64("fence_ms", now - t->fenced_ms));
-        t->fenced_ms = 0;
-    }
-}
 
 static void tell_end(const struct turn *t)
 {

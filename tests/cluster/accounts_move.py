@@ -270,7 +270,9 @@ def main():
         for i, kill in enumerate((False, True, False)):
             users = DEVICES[i::3] + USERS[i::3]
             rig.round(f"{len(users)} accounts move" + (", and a leader is killed" if kill else ""), mover.several(users, kill))
-            waits[kill] = max(waits.get(kill, (0, "")), devices.longest())
+            wait = devices.longest()
+            print(f"  longest command {wait[0]:.2f} s ({wait[1]})", flush=True)
+            waits[kill] = max(waits.get(kill, (0, "")), wait)
         devices.stop()
         devices.verify()
         took = fences(rig.cluster)
