@@ -192,12 +192,25 @@ static const struct {
     {MOVING_COPIES, 16, 16, 24, KV_CHUNK_BYTES},
 };
 
+/* What is read before the account is whole: the records of requests and of copies. */
+static bool readable(struct slice key, struct slice value)
+{
+    if (key.p[0] == ACCOUNT_DEDUPE) {
+        return value.n >= 4 || get_be16(key.p + key.n - 2) != 0; /* the first piece begins with a status */
+    }
+    if (key.p[0] == MOVING_COPIES) {
+        uint32_t runs = get_le32(value.p + 16);
+        return runs <= KV_CHUNK_BYTES / 8 && value.n == 24 + (size_t)runs * 8;
+    }
+    return true;
+}
+
 static bool fits(struct slice key, struct slice value)
 {
     for (size_t i = 0; key.n > 0 && i < sizeof(shapes) / sizeof(shapes[0]); i++) {
         if (shapes[i].table == (char)key.p[0]) {
             return key.n - 1 >= shapes[i].key_min && key.n - 1 <= shapes[i].key_max && value.n >= shapes[i].value_min &&
-                   value.n <= shapes[i].value_max;
+                   value.n <= shapes[i].value_max && readable(key, value);
         }
     }
     return false;
