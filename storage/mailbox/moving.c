@@ -1,6 +1,7 @@
 #include "storage/mailbox/moving.h"
 
 #include "proto/base/hash.h"
+#include "storage/mailbox/secret.h"
 
 /* --- the source's row --- */
 
@@ -192,9 +193,13 @@ static const struct {
     {MOVING_COPIES, 16, 16, 24, KV_CHUNK_BYTES},
 };
 
-/* What is read before the account is whole: the records of requests and of copies. */
+/* What is read before the account is whole: its name, the records of requests and of copies. */
 static bool readable(struct slice key, struct slice value)
 {
+    if (key.p[0] == ACCOUNT_SECRET) {
+        size_t name = get_le16(value.p + 8);
+        return name <= SECRET_NAME_BYTES_MAX && value.n >= 10 + name && value.n - 10 - name <= SECRET_BYTES_MAX;
+    }
     if (key.p[0] == ACCOUNT_DEDUPE) {
         return value.n >= 4 || get_be16(key.p + key.n - 2) != 0; /* the first piece begins with a status */
     }

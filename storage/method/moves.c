@@ -24,8 +24,7 @@ static enum err add(struct listing *l, struct account_id a, const Pb__MoveInfo *
         e = row->name == NULL ? ERR_NOMEM : OK;
     }
     l->answer.moves[l->answer.n_moves++] = row;
-    bool partial = e == ERR_NOTFOUND || (info->arriving && e == ERR_CORRUPT);
-    return partial ? OK : e; /* not copied yet, or purged */
+    return e == ERR_NOTFOUND ? OK : e; /* not copied yet, or purged */
 }
 
 static enum err move_row(struct listing *l, struct account_id a, struct slice value)

@@ -457,7 +457,8 @@ TEST(Move, steps_and_pages_that_do_not_fit_change_nothing)
          {std::string("x"), page("", ""), page("A", std::string(112, 'x')), page("e" + std::string(8, '\1'), "x"),
           page(message, std::string(55, 'x')), page(message, std::string(56, 'x')).substr(0, 60),
           page(message, std::string(56, 'x')) + page(message, std::string(56, 'x')),
-          page("q" + std::string(8, '\1'), "x"), page("D" + std::string(20, '\1') + std::string(2, '\0'), "x"),
+          page("q" + std::string(8, '\1'), "x"), page("C", std::string(12, '\x7f')),
+          page("D" + std::string(20, '\1') + std::string(2, '\0'), "x"),
           page("z" + std::string(16, '\1'), std::string(24, '\1'))}) {
         rows.rows = bin(bad);
         EXPECT_EQ(ERR_INVAL, r.two.apply(METHOD_ARRIVE_ROWS, &rows.base, kAlice).status);
