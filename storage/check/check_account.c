@@ -118,6 +118,21 @@ static enum err check_arrival(struct check_run *r, struct account_id id, const s
     return OK;
 }
 
+static enum err check_fence(struct check_run *r, struct account_id id, const struct account_row *row,
+                            const struct key *row_key)
+{
+    struct move_row move;
+    if (row->state != ACCOUNT_FENCED) {
+        return OK;
+    }
+    enum err e = move_get(&r->store, id, &move);
+    if (e == ERR_NOTFOUND || e == ERR_CORRUPT || (e == OK && move.state != MOVE_FENCED)) {
+        check_report(r, row_key, "an account that is fenced for no move");
+        return OK;
+    }
+    return e;
+}
+
 enum err check_account(struct check_run *r, struct account_id id)
 {
     struct key k;
@@ -138,6 +153,9 @@ enum err check_account(struct check_run *r, struct account_id id)
     }
     r->totals.accounts += id.v != 0;
     e = check_arrival(r, id, &a.row, &k);
+    if (e == OK) {
+        e = check_fence(r, id, &a.row, &k);
+    }
     if (e != OK) {
         return e;
     }

@@ -27,6 +27,7 @@ struct moves {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stop;
+    bool busy[]; /* by shard: as of the last look, accounts move out of it */
 };
 
 /* A request under way. */
@@ -275,10 +276,31 @@ static enum err shard_pass(struct moves *v, struct shard_id shard, bool only_cop
     return e == ERR_NOTFOUND ? OK : e;
 }
 
+/* One snapshot for all shards: most of the time there is nothing, and an idle node should cost nothing. */
+static bool anything(struct moves *v)
+{
+    struct store s;
+    struct account_id a;
+    struct move_row row;
+    uint64_t term;
+    bool any = false;
+    if (kv_begin(v->node->kv, false, &s.t) != OK) {
+        return false; /* looked at again with the next tick */
+    }
+    for (uint32_t i = 1; i < v->node->n_shards; i++) {
+        struct shard_id shard = {i};
+        v->busy[i] = volume_leads(v->node->volume, shard, &term) &&
+                     volume_state_prefix(v->node->volume, shard, s.prefix) == OK && move_next(&s, 0, &a, &row) == OK;
+        any = any || v->busy[i];
+    }
+    kv_abort(s.t);
+    return any;
+}
+
 static void pass(struct moves *v, bool only_copying)
 {
     for (uint32_t i = 1; i < v->node->n_shards && !stopping(v); i++) {
-        enum err e = shard_pass(v, (struct shard_id){i}, only_copying);
+        enum err e = v->busy[i] ? shard_pass(v, (struct shard_id){i}, only_copying) : OK;
         if (e != OK && e != ERR_UNAVAILABLE) {
             log_warn("move.retry", "moves of accounts wait for the next try", LOG_U64("shard", i), LOG_ERR(e));
         }
@@ -289,8 +311,10 @@ static void *moves_run(void *arg)
 {
     struct moves *v = arg;
     while (!stopping(v)) {
-        pass(v, false);
-        pass(v, true);
+        if (anything(v)) {
+            pass(v, false);
+            pass(v, true);
+        }
         moves_pause(v, TICK_MS);
     }
     return NULL;
@@ -298,7 +322,7 @@ static void *moves_run(void *arg)
 
 enum err moves_new(struct node *n, struct moves **out)
 {
-    struct moves *v = mem_zalloc(sizeof(*v));
+    struct moves *v = mem_zalloc(sizeof(*v) + n->n_shards * sizeof(v->busy[0]));
     if (v == NULL) {
         return ERR_NOMEM;
     }
