@@ -38,13 +38,13 @@
     X(STAGE_CHUNK, stage_chunk, 65, OpStageChunk, NONE)                                                                \
     X(STAGE_ABORT, stage_abort, 66, OpStageAbort, NONE)                                                                \
     X(PURGE, purge, 67, OpPurge, NONE)                                                                                 \
-    X(MOVE_START, move_start, 80, OpMoveStart, NONE)                                                                   \
-    X(MOVE_STEP, move_step, 81, OpMoveStep, NONE)                                                                      \
-    X(ARRIVE_BEGIN, arrive_begin, 82, OpArriveBegin, OpArriveBeginResult)                                              \
-    X(ARRIVE_EMAIL, arrive_email, 83, OpArriveEmail, NONE)                                                             \
-    X(ARRIVE_KEEP, arrive_keep, 84, OpArriveKeep, OpArriveKeepResult)                                                  \
-    X(ARRIVE_ROWS, arrive_rows, 85, OpArriveRows, NONE)                                                                \
-    X(ARRIVE_END, arrive_end, 86, OpArriveEnd, NONE)
+    X(MOVE_START, move_start, 96, OpMoveStart, NONE)                                                                   \
+    X(MOVE_STEP, move_step, 97, OpMoveStep, NONE)                                                                      \
+    X(ARRIVE_BEGIN, arrive_begin, 98, OpArriveBegin, OpArriveBeginResult)                                              \
+    X(ARRIVE_EMAIL, arrive_email, 99, OpArriveEmail, NONE)                                                             \
+    X(ARRIVE_KEEP, arrive_keep, 100, OpArriveKeep, OpArriveKeepResult)                                                 \
+    X(ARRIVE_ROWS, arrive_rows, 101, OpArriveRows, NONE)                                                               \
+    X(ARRIVE_END, arrive_end, 102, OpArriveEnd, NONE)
 
 #define METHOD_READ_LIST(X)                                                                                            \
     X(RESOLVE, resolve, 128, ReadResolve, ReadResolveResult)                                                           \

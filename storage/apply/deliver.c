@@ -45,7 +45,7 @@ static enum err check_merged(struct op_context *ox, const Pb__OpDeliver *req, co
     return OK;
 }
 
-/* A recipient that moved gets its mail by a handoff; while one is moving, all wait (deploy/docs/adr/0007). */
+/* A recipient that moved gets its mail by a handoff; while one is moving, all wait (deploy/docs/adr/0010). */
 static enum err check_moving(struct op_context *ox, const Pb__OpDeliver *req, struct plan *p)
 {
     p->away = arena_calloc(ox->arena, req->n_recipients + 1, sizeof(*p->away));

@@ -1,4 +1,4 @@
-/* What the leader of a source shard does to move an account (deploy/docs/adr/0007), without threads and sockets: from a
+/* What the leader of a source shard does to move an account (deploy/docs/adr/0010), without threads and sockets: from a
  * snapshot of the source and what the destination last answered it gives the next request. Whoever drives it sends
  * that, and tells what came back; several may be on their way at a time, in order. All that is kept here can be lost:
  * it is asked for again.

@@ -24,7 +24,7 @@ static enum err check(const Pb__OpStageBegin *req, const struct plan *p)
     return op_quota_check(p->account, 1, 0); /* the size is only an upper bound: what uses the body is measured */
 }
 
-/* What a delivery, or the move itself, stages for an account that lives in another shard stays here (adr/0007). */
+/* What a delivery, or the move itself, stages for an account that lives in another shard stays here (adr/0010). */
 static enum err own_account(struct op_context *ox, const Pb__OpStageBegin *req, struct op_account **out)
 {
     struct op_account *a;

@@ -1,4 +1,4 @@
-/* Moves of accounts between shards (deploy/docs/adr/0007): the source's row of a move, which its leader drives, and
+/* Moves of accounts between shards (deploy/docs/adr/0010): the source's row of a move, which its leader drives, and
  * the destination's row of what arrives. Little-endian structs, as in row.h. */
 #ifndef STORAGE_MAILBOX_MOVING_H
 #define STORAGE_MAILBOX_MOVING_H
@@ -76,7 +76,7 @@ static inline bool moved_over(const struct account_row *row, uint64_t now_ms)
 /* --- rows on their way: a key without account (table, rest), in the order in which they are sent --- */
 
 #define MOVING_HEAD_BYTES 6 /* le16 key bytes, le32 value bytes */
-#define MOVING_COPIES 'z'   /* the table of SHARD_COPIES there: after all of the account's own */
+#define MOVING_COPIES '~'   /* the table of SHARD_COPIES there: after all of the account's own */
 
 struct moving_row {
     struct slice key;

@@ -16,7 +16,7 @@ enum account_state {
     ACCOUNT_LIVE = 1,
     ACCOUNT_REMOVED = 2, /* hidden; its rows go by OpPurge */
     ACCOUNT_SHARD = 3,   /* account 0: the shard's own dedupe records and staging total */
-    /* Moves (deploy/docs/adr/0007). */
+    /* Moves (deploy/docs/adr/0010). */
     ACCOUNT_FENCED = 4,    /* read, not written: the last of it is being copied */
     ACCOUNT_ARRIVING = 5,  /* being copied into this shard; lives in shard `inbox` until then */
     ACCOUNT_MOVED = 6,     /* lives in shard `inbox`; rows go by OpPurge, this one a day later */

@@ -1,4 +1,4 @@
-/* Drives the moves of accounts out of the shards that this node leads (deploy/docs/adr/0007): one account at a time, a
+/* Drives the moves of accounts out of the shards that this node leads (deploy/docs/adr/0010): one account at a time, a
  * few seconds each in turn while they are copied, to the end once one is fenced. All it knows is in the state, so a new
  * leader goes on where the old one was. One thread; out: proposals of the node's own. */
 #ifndef STORAGE_NODE_MOVES_H

@@ -1,4 +1,4 @@
-/* Moves of accounts between shards (deploy/docs/adr/0007). */
+/* Moves of accounts between shards (deploy/docs/adr/0010). */
 #include "tests/unit/storage/apply/move_rig.h"
 
 using namespace move_test;
@@ -464,7 +464,7 @@ TEST(Move, steps_and_pages_that_do_not_fit_change_nothing)
           page(message, std::string(56, 'x')) + page(message, std::string(56, 'x')),
           page("q" + std::string(8, '\1'), "x"), page("C", std::string(12, '\x7f')),
           page("D" + std::string(20, '\1') + std::string(2, '\0'), "x"),
-          page("z" + std::string(16, '\1'), std::string(24, '\1'))}) {
+          page("~" + std::string(16, '\1'), std::string(24, '\1'))}) {
         rows.rows = bin(bad);
         EXPECT_EQ(ERR_INVAL, r.two.apply(METHOD_ARRIVE_ROWS, &rows.base, kAlice).status);
     }
