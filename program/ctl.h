@@ -43,7 +43,8 @@ struct ctl_cmd {
 
 extern const struct ctl_cmd *const ctl_table[];
 
-/* Sends one request and waits, retrying what is temporary with the same request id for 20 s. out_reply (may be NULL)
+/* Sends one request and waits, retrying what is temporary with the same request id for 20 s, and in the shard to which
+ * the account has moved meanwhile. out_reply (may be NULL)
  * gets the unpacked reply in the arena. Prints nothing. */
 MUST_CHECK enum err ctl_call(struct ctl *c, struct shard_id shard, struct account_id account, enum method method,
                              const ProtobufCMessage *message, ProtobufCMessage **out_reply);

@@ -105,12 +105,13 @@ enum err ctl_exchange(struct ctl *c, const struct ctl_exchange *x)
         protobuf_c_message_pack(message, meta);
     }
     uint64_t deadline = clock_mono_ms(clock_system()) + CALL_MS;
+    struct shard_id shard = x->shard;
     struct u128 id = rng_u128(rng_system());
     uint64_t issue = clock_wall_ms(clock_system());
     for (;;) {
         struct rpc_call call = {.head = {.method = (uint16_t)x->method,
                                          .forward = true,
-                                         .shard = x->shard,
+                                         .shard = shard,
                                          .account = x->account,
                                          .request_id = id,
                                          .issue_ms = issue,
@@ -123,7 +124,12 @@ enum err ctl_exchange(struct ctl *c, const struct ctl_exchange *x)
             e = call.status;
         }
         if (e == OK) {
-            e = take_reply(c, x, &call.reply);
+            if (call.reply.head.status == ERR_MOVED && call.reply.head.hint != 0) { /* asked again there */
+                shard.v = (uint32_t)call.reply.head.hint;
+                e = ERR_UNAVAILABLE;
+            } else {
+                e = take_reply(c, x, &call.reply);
+            }
             rpc_reply_fini(&call.reply);
         }
         c->unanswered = temporary(e);

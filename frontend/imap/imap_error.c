@@ -38,6 +38,7 @@ struct imap_error imap_error_of(enum err e, enum imap_error_about about)
     case ERR_OVERLOAD:
     case ERR_EXPIRED:
     case ERR_CLOSED:
+    case ERR_MOVED:
     case ERR_SHUTDOWN:
         return (struct imap_error){"UNAVAILABLE", "Temporarily unavailable, try again later"};
     case ERR_FULL:

@@ -30,7 +30,7 @@ static enum err reserve(struct pop3_drop *d, uint32_t n)
     return d->uids == NULL || d->sizes == NULL || d->deleted == NULL ? ERR_NOMEM : OK;
 }
 
-static enum err select_inbox(struct pop3_drop *d, struct backend *b, const struct account_ref *a, uint32_t messages_max,
+static enum err select_inbox(struct pop3_drop *d, struct backend *b, struct account_ref *a, uint32_t messages_max,
                              uint32_t *out_uidnext)
 {
     struct arena arena;
@@ -70,7 +70,7 @@ static enum err take_page(struct pop3_drop *d, const Pb__ReadFetchResult *r)
     return OK;
 }
 
-static enum err fetch_page(struct pop3_drop *d, struct backend *b, const struct account_ref *a, struct slice uids,
+static enum err fetch_page(struct pop3_drop *d, struct backend *b, struct account_ref *a, struct slice uids,
                            uint32_t *io_from)
 {
     struct arena arena;
@@ -112,7 +112,7 @@ static enum err encode_range(uint32_t last, struct buf *out)
     return err;
 }
 
-enum err pop3_drop_open(struct pop3_drop *d, struct backend *b, const struct account_ref *a, uint32_t messages_max)
+enum err pop3_drop_open(struct pop3_drop *d, struct backend *b, struct account_ref *a, uint32_t messages_max)
 {
     uint32_t uidnext = 0;
     uint32_t from = 1;
@@ -155,8 +155,8 @@ void pop3_drop_unmark_all(struct pop3_drop *d)
     }
 }
 
-static enum err expunge_call(const struct pop3_drop *d, struct backend *b, const struct account_ref *a,
-                             const struct uidset *uids, uint64_t term)
+static enum err expunge_call(const struct pop3_drop *d, struct backend *b, struct account_ref *a,
+                             const struct uidset *uids, const struct pop3_lock *lock)
 {
     struct arena arena;
     struct buf encoded;
@@ -171,7 +171,8 @@ static enum err expunge_call(const struct pop3_drop *d, struct backend *b, const
         req.mailbox = d->mailbox;
         req.uids.data = (uint8_t *)e.p;
         req.uids.len = e.n;
-        req.pop3_term = term;
+        req.pop3_term = lock->term;
+        req.pop3_shard = lock->shard.v;
         err = backend_account_call(b, a, METHOD_EXPUNGE, &req.base, slice_make(NULL, 0), &arena, &reply);
         backend_reply_fini(&reply);
     }
@@ -201,8 +202,8 @@ static bool lease_is_stale(enum err e)
     return e == ERR_STALE || e == ERR_LOCKED || e == ERR_PERM;
 }
 
-static enum err expunge(const struct pop3_drop *d, struct backend *b, const struct account_ref *a,
-                        const struct uidset *uids, struct pop3_lock *lock, uint64_t now_ms)
+static enum err expunge(const struct pop3_drop *d, struct backend *b, struct account_ref *a, const struct uidset *uids,
+                        struct pop3_lock *lock, uint64_t now_ms)
 {
     enum err err = OK;
     for (int i = 0; i < LEASE_TRIES_MAX; i++) {
@@ -210,7 +211,7 @@ static enum err expunge(const struct pop3_drop *d, struct backend *b, const stru
         if (err != OK) {
             return err;
         }
-        err = expunge_call(d, b, a, uids, lock->term);
+        err = expunge_call(d, b, a, uids, lock);
         if (!lease_is_stale(err)) {
             return err;
         }
@@ -218,7 +219,7 @@ static enum err expunge(const struct pop3_drop *d, struct backend *b, const stru
     return err;
 }
 
-enum err pop3_drop_commit(struct pop3_drop *d, struct backend *b, const struct account_ref *a, struct pop3_lock *lock,
+enum err pop3_drop_commit(struct pop3_drop *d, struct backend *b, struct account_ref *a, struct pop3_lock *lock,
                           uint64_t (*now_ms)(void *user), void *user)
 {
     enum err err = OK;

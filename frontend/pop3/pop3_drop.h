@@ -25,7 +25,7 @@ struct pop3_drop { /* zeroed = empty */
 };
 
 /* Fills an empty drop (fiber). messages_max: the oldest so many. On an error it is empty again. */
-MUST_CHECK enum err pop3_drop_open(struct pop3_drop *d, struct backend *b, const struct account_ref *a,
+MUST_CHECK enum err pop3_drop_open(struct pop3_drop *d, struct backend *b, struct account_ref *a,
                                    uint32_t messages_max);
 void pop3_drop_fini(struct pop3_drop *d);
 
@@ -35,7 +35,7 @@ void pop3_drop_unmark_all(struct pop3_drop *d);
 
 /* Removes the marked messages, at most 1,000 an operation, each under a lease renewed just before (fiber). Those done
  * are unmarked; an error leaves the rest. */
-MUST_CHECK enum err pop3_drop_commit(struct pop3_drop *d, struct backend *b, const struct account_ref *a,
+MUST_CHECK enum err pop3_drop_commit(struct pop3_drop *d, struct backend *b, struct account_ref *a,
                                      struct pop3_lock *lock, uint64_t (*now_ms)(void *user), void *user);
 
 /* Unique-id (RFC 1939, 7): 16 hex digits of UIDVALIDITY and UID, which are never used again for another message. */

@@ -6,7 +6,7 @@
 
 #define CALL_BYTES_MAX 4096
 
-static enum err lock_call(struct backend *b, const struct account_ref *a, struct slice token, bool unlock,
+static enum err lock_call(struct backend *b, struct account_ref *a, struct slice token, bool unlock,
                           struct pop3_lock *out)
 {
     struct arena arena;
@@ -25,6 +25,7 @@ static enum err lock_call(struct backend *b, const struct account_ref *a, struct
         } else {
             memcpy(out->token.b, r->token.data, sizeof(out->token.b));
             out->term = r->term;
+            out->shard = reply.shard;
             out->lease_ms = r->lease_ms;
         }
     }
@@ -35,7 +36,7 @@ static enum err lock_call(struct backend *b, const struct account_ref *a, struct
 
 /* The token is made here: when the reply is lost with the link, the call is repeated, and must not find its own lease
  * to be another session's. */
-enum err pop3_lock_take(struct pop3_lock *l, struct backend *b, const struct account_ref *a, uint64_t now_ms)
+enum err pop3_lock_take(struct pop3_lock *l, struct backend *b, struct account_ref *a, uint64_t now_ms)
 {
     struct u128 token = rng_u128(rng_system());
     enum err err = lock_call(b, a, slice_make(token.b, sizeof(token.b)), false, l);
@@ -51,8 +52,7 @@ static bool lease_over(const struct pop3_lock *l, uint64_t now_ms)
     return now_ms - l->renewed_ms >= l->lease_ms;
 }
 
-enum err pop3_lock_keep(struct pop3_lock *l, struct backend *b, const struct account_ref *a, uint64_t now_ms,
-                        uint64_t age_ms)
+enum err pop3_lock_keep(struct pop3_lock *l, struct backend *b, struct account_ref *a, uint64_t now_ms, uint64_t age_ms)
 {
     if (!l->held) {
         return ERR_LOCKED;
@@ -73,7 +73,7 @@ enum err pop3_lock_keep(struct pop3_lock *l, struct backend *b, const struct acc
     return age_ms == 0 || lease_over(l, now_ms) ? err : OK;
 }
 
-void pop3_lock_release(struct pop3_lock *l, struct backend *b, const struct account_ref *a)
+void pop3_lock_release(struct pop3_lock *l, struct backend *b, struct account_ref *a)
 {
     if (l->held) {
         l->held = false;
@@ -94,7 +94,7 @@ static void release_run(void *arg)
     mem_free(r);
 }
 
-void pop3_lock_release_later(struct pop3_lock *l, struct backend *b, const struct account_ref *a, struct loop *loop)
+void pop3_lock_release_later(struct pop3_lock *l, struct backend *b, struct account_ref *a, struct loop *loop)
 {
     if (!l->held) {
         return;

@@ -27,6 +27,7 @@ struct pop3_status pop3_status_of(enum err e)
     case ERR_LIMIT:
     case ERR_NOT_LEADER:
     case ERR_UNAVAILABLE:
+    case ERR_MOVED:
     case ERR_TIMEOUT:
     case ERR_CLOSED:
     case ERR_EXPIRED:

@@ -142,7 +142,7 @@ static enum err account_find(struct attempt *t, struct account_ref *out)
 }
 
 /* An imported hash becomes Argon2id and SCRAM at the first login with the password; failing to do so fails nothing. */
-static void hash_upgrade(struct attempt *t, const struct account_ref *account, uint64_t version)
+static void hash_upgrade(struct attempt *t, struct account_ref *account, uint64_t version)
 {
     Pb__Credentials made = PB__CREDENTIALS__INIT;
     Pb__OpCredentialsSet op = PB__OP_CREDENTIALS_SET__INIT;
@@ -185,7 +185,7 @@ static enum err password_verify(struct attempt *t, const Pb__Credentials *c)
     return auth_pool_verify(t->auth->pool, c, t->password, &guard);
 }
 
-static enum err password_check(struct attempt *t, const struct account_ref *account)
+static enum err password_check(struct attempt *t, struct account_ref *account)
 {
     struct auth *a = t->auth;
     Pb__ReadAccount req = PB__READ_ACCOUNT__INIT;

@@ -15,10 +15,13 @@
 #define TIMEOUT_DEFAULT_MS 30000
 #define INFLIGHT_DEFAULT 4096
 #define LOST_CHECK_MS 250
+#define MOVED_HOPS 3 /* followed without a pause */
 #define UPLOAD_DEFAULT_BYTES (64u * 1024 * 1024)
 
 METRIC_COUNTER(metric_calls, "pillarbox_backend_calls_total", "Storage calls by this frontend");
 METRIC_COUNTER(metric_retries, "pillarbox_backend_retries_total", "Storage calls sent again with the same request id");
+METRIC_COUNTER(metric_moved, "pillarbox_backend_moved_total",
+               "Storage calls sent again to the shard that their account has moved to");
 METRIC_COUNTER(metric_cut, "pillarbox_backend_cut_total",
                "Storage calls taken back from a node that stopped answering or leading");
 METRIC_COUNTER(metric_failed, "pillarbox_backend_unavailable_total", "Storage calls given up at their deadline");
@@ -195,8 +198,24 @@ static enum err given_up(enum err e)
     return e == ERR_OVERLOAD || e == ERR_TIMEOUT ? e : ERR_UNAVAILABLE;
 }
 
-static enum err call_until(struct backend *b, struct attempt *a, uint64_t deadline)
+/* The account lives elsewhere: the same call there. Two shards that name each other are in the middle of a move: then
+ * there is a pause. False: the call stays where it is. */
+static bool follow(struct attempt *a, bool stays, unsigned *io_hops, bool *out_again)
 {
+    uint64_t to = a->call.reply.head.hint;
+    if (stays || to == 0 || to > UINT32_MAX) {
+        return false;
+    }
+    metric_inc(&metric_moved);
+    a->call.head.shard.v = (uint32_t)to;
+    a->route = (struct node_route){.shard = a->call.head.shard};
+    *out_again = ++*io_hops % MOVED_HOPS != 0;
+    return true;
+}
+
+static enum err call_until(struct backend *b, struct attempt *a, bool stays, uint64_t deadline)
+{
+    unsigned hops = 0;
     for (unsigned tries = 0;;) {
         bool again = false;
         uint64_t now = clock_mono_ms(clock_system());
@@ -206,8 +225,11 @@ static enum err call_until(struct backend *b, struct attempt *a, uint64_t deadli
         a->call.timeout_ms = (uint32_t)(deadline - now);
         a->call.head.budget_ms = a->call.timeout_ms;
         enum err e = attempt_run(b->nodes, a, &again);
+        if (e == ERR_MOVED) {
+            e = follow(a, stays, &hops, &again) ? ERR_UNAVAILABLE : ERR_MOVED;
+        }
         if (!retryable(e)) {
-            return e;
+            return e == ERR_MOVED ? ERR_UNAVAILABLE : e;
         }
         rpc_reply_fini(&a->call.reply);
         uint64_t pause = again ? 0 : backoff_ms(tries++);
@@ -270,10 +292,11 @@ enum err backend_call(struct backend *b, const struct backend_request *req, stru
                                     .request_id = req->request_id != NULL ? *req->request_id : rng_u128(rng_system()),
                                     .issue_ms = clock_wall_ms(clock_system())};
     uint32_t timeout = req->timeout_ms == 0 ? b->cfg.timeout_ms : req->timeout_ms;
-    e = call_until(b, &a, clock_mono_ms(clock_system()) + timeout);
+    e = call_until(b, &a, req->stays, clock_mono_ms(clock_system()) + timeout);
     if (method_info(req->method)->write) {
         fault_pass(FAULT_ANSWER_BEFORE);
     }
+    out->shard = a.call.head.shard;
     out->raw = a.call.reply;
     out->attach = out->raw.attach;
     e = out->raw.msg != NULL ? unpack(req->method, arena, e, out) : e;
@@ -287,11 +310,12 @@ void backend_reply_fini(struct backend_reply *r)
     memset(r, 0, sizeof(*r));
 }
 
-enum err backend_account_call(struct backend *b, const struct account_ref *a, enum method m,
-                              const ProtobufCMessage *message, struct slice attach, struct arena *arena,
-                              struct backend_reply *out)
+enum err backend_account_call(struct backend *b, struct account_ref *a, enum method m, const ProtobufCMessage *message,
+                              struct slice attach, struct arena *arena, struct backend_reply *out)
 {
     struct backend_request req = {
         .shard = a->shard, .account = a->id, .method = m, .message = message, .attach = attach};
-    return backend_call(b, &req, arena, out);
+    enum err e = backend_call(b, &req, arena, out);
+    a->shard = out->shard.v != 0 ? out->shard : a->shard;
+    return e;
 }

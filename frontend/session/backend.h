@@ -4,8 +4,9 @@
  * A call: encode the request, route shard -> node from the cached map, send with a fresh 128-bit request id (or the
  * caller's), issue time and deadline; park the fiber; on NOT_LEADER, a cut link, UNAVAILABLE or a node that stopped
  * answering retry at another node with the SAME id (so a write happens once) until the deadline, with jittered
- * back-off; then ERR_UNAVAILABLE or ERR_TIMEOUT. The method's own refusals (ERR_NOTFOUND, ERR_QUOTA ...) return at
- * once.
+ * back-off; then ERR_UNAVAILABLE or ERR_TIMEOUT. On ERR_MOVED it goes to the shard where the account lives now, with
+ * the same id, which that one answers from the records that came along. The method's own refusals (ERR_NOTFOUND,
+ * ERR_QUOTA ...) return at once.
  *
  * Threads: one struct backend a process; backend_call only on a fiber (the completion comes back by loop_post). */
 #ifndef FRONTEND_SESSION_BACKEND_H
@@ -56,12 +57,15 @@ struct backend_request {
     struct slice attach;
     uint32_t timeout_ms;           /* 0 = the default */
     const struct u128 *request_id; /* NULL = fresh */
+    bool stays;                    /* it names what only that shard has (a staged body): an account that moved since is
+                                      ERR_UNAVAILABLE */
 };
 
 struct backend_reply {
     ProtobufCMessage *message; /* the method's reply type, lives in the arena given to backend_call; NULL when the
                                   method has none or on error */
     struct slice attach;       /* points into `raw` */
+    struct shard_id shard;     /* that answered: the request's, or where its account has moved */
     struct rpc_reply raw;
 };
 
@@ -72,7 +76,8 @@ MUST_CHECK enum err backend_call(struct backend *b, const struct backend_request
 void backend_reply_fini(struct backend_reply *r);
 
 /* Shorthand for calls on an account. */
-MUST_CHECK enum err backend_account_call(struct backend *b, const struct account_ref *a, enum method m,
+/* The reference follows its account: after ERR_MOVED it names the new shard. */
+MUST_CHECK enum err backend_account_call(struct backend *b, struct account_ref *a, enum method m,
                                          const ProtobufCMessage *message, struct slice attach, struct arena *arena,
                                          struct backend_reply *out);
 
@@ -87,6 +92,11 @@ MUST_CHECK enum err backend_resolve(struct backend *b, struct slice address, str
 struct backend_upload;
 MUST_CHECK enum err backend_upload_begin(struct backend *b, struct shard_id shard, struct account_id account,
                                          uint64_t size_hint, struct backend_upload **out);
+/* It is for a delivery, which goes to the shard that it was begun for, whatever becomes of the account. Before the
+ * first write. */
+void backend_upload_for_delivery(struct backend_upload *u);
+/* Where its body is, if it is staged: the request that uses it goes there, and stays. False: it is attached. */
+bool backend_upload_staged(const struct backend_upload *u, struct shard_id *out_shard);
 MUST_CHECK enum err backend_upload_write(struct backend_upload *u, struct slice bytes);
 /* Ends it: source is what goes into the request, attach its attachment (valid until upload_free). */
 MUST_CHECK enum err backend_upload_finish(struct backend_upload *u, Pb__BodySource *out_source,

@@ -17,6 +17,7 @@ struct backend_upload {
     uint64_t staged_index; /* 0: nothing staged */
     uint64_t sent;
     bool used;
+    bool away; /* for a delivery: it stays in its shard when the account moves */
 };
 
 enum err backend_upload_begin(struct backend *b, struct shard_id shard, struct account_id account, uint64_t size_hint,
@@ -40,8 +41,12 @@ enum err backend_upload_begin(struct backend *b, struct shard_id shard, struct a
 static enum err upload_call(struct backend_upload *u, enum method m, const ProtobufCMessage *msg, struct slice attach,
                             struct arena *arena, struct backend_reply *reply)
 {
-    struct backend_request req = {
-        .shard = u->shard, .account = u->account, .method = m, .message = msg, .attach = attach};
+    struct backend_request req = {.shard = u->shard,
+                                  .account = u->account,
+                                  .method = m,
+                                  .message = msg,
+                                  .attach = attach,
+                                  .stays = u->staged_index != 0};
     return backend_call(u->backend, &req, arena, reply);
 }
 
@@ -58,8 +63,10 @@ static enum err stage_begin(struct backend_upload *u, struct arena *arena)
     op.account = u->account.v;
     op.size = (uint32_t)u->reserve;
     op.expected = (uint32_t)u->expected;
+    op.away = u->away;
     enum err e = upload_call(u, METHOD_STAGE_BEGIN, &op.base, slice_str(""), arena, &reply);
     if (e == OK) {
+        u->shard = reply.shard; /* where the account lives by now */
         u->staged_index = ((const Pb__OpStageBeginResult *)(const void *)reply.message)->staged_index;
     }
     backend_reply_fini(&reply);
@@ -129,6 +136,17 @@ enum err backend_upload_finish(struct backend_upload *u, Pb__BodySource *out_sou
     *out_source = source;
     *out_attach = buf_slice(&u->pending);
     return OK;
+}
+
+void backend_upload_for_delivery(struct backend_upload *u)
+{
+    u->away = true;
+}
+
+bool backend_upload_staged(const struct backend_upload *u, struct shard_id *out_shard)
+{
+    *out_shard = u->shard;
+    return u->staged_index != 0;
 }
 
 void backend_upload_used(struct backend_upload *u)

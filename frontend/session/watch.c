@@ -32,11 +32,15 @@ static struct watched *watched_find(struct stripe *s, struct account_id a)
     return NULL;
 }
 
-void watch_account_changed(struct watch_registry *r, struct account_id a, uint64_t modseq, bool answered)
+void watch_account_changed(struct watch_registry *r, struct account_id a, struct shard_id shard, uint64_t modseq,
+                           bool answered)
 {
     struct stripe *s = stripe_of(r, a);
     pthread_mutex_lock(&s->lock);
     struct watched *w = watched_find(s, a);
+    if (w != NULL && w->modseq < modseq) {
+        w->shard = shard;
+    }
     if (w != NULL && (w->modseq < modseq || (answered && w->again))) {
         w->again = w->again && !answered;
         __atomic_store_n(&w->modseq, modseq > w->modseq ? modseq : w->modseq, __ATOMIC_RELEASE);
@@ -45,6 +49,20 @@ void watch_account_changed(struct watch_registry *r, struct account_id a, uint64
         }
     }
     pthread_mutex_unlock(&s->lock);
+}
+
+void watch_account_moved(struct watch_registry *r, struct account_id a, struct shard_id to)
+{
+    struct stripe *s = stripe_of(r, a);
+    pthread_mutex_lock(&s->lock);
+    struct watched *w = watched_find(s, a);
+    if (w != NULL) {
+        w->shard = to;
+    }
+    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_lock(&r->lock);
+    watch_missed_shard(r, to);
+    pthread_mutex_unlock(&r->lock);
 }
 
 /* --- what the nodes say --- */
@@ -92,7 +110,7 @@ static void on_hint(void *user, unsigned slot, const struct rpc_hint *h)
     pthread_mutex_unlock(&r->lock);
     if (h->account.v != 0) {
         metric_inc(&metric_hints);
-        watch_account_changed(r, h->account, h->modseq, false);
+        watch_account_changed(r, h->account, h->shard, h->modseq, false);
     }
 }
 
@@ -233,9 +251,10 @@ void backend_watch_again(struct backend_watch *w)
     struct watch_registry *r = w->registry;
     pthread_mutex_lock(&w->stripe->lock);
     w->account->again = true;
+    struct shard_id shard = w->account->shard;
     pthread_mutex_unlock(&w->stripe->lock);
     pthread_mutex_lock(&r->lock);
-    watch_missed_shard(r, w->account->shard);
+    watch_missed_shard(r, shard);
     pthread_mutex_unlock(&r->lock);
 }
 

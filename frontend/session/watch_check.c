@@ -73,7 +73,13 @@ static bool check_send(struct watch_registry *r, struct check *c, struct arena *
         good ? pb__read_watch_result__unpack(&alloc, call.reply.meta.n, call.reply.meta.p) : NULL;
     good = res != NULL && res->modseqs.len == c->n * 8;
     for (size_t i = 0; good && i < c->n; i++) {
-        watch_account_changed(r, (struct account_id){c->accounts[i]}, get_le64(res->modseqs.data + i * 8), true);
+        struct account_id a = {c->accounts[i]};
+        struct shard_id moved = {res->shards.len == c->n * 4 ? get_le32(res->shards.data + i * 4) : 0};
+        if (moved.v != 0) {
+            watch_account_moved(r, a, moved);
+        } else {
+            watch_account_changed(r, a, c->shard, get_le64(res->modseqs.data + i * 8), true);
+        }
     }
     rpc_reply_fini(&call.reply);
     arena_reset(arena);

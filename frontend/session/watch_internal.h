@@ -75,8 +75,12 @@ static inline bool bits_has(const struct shard_bits *b, struct shard_id shard)
     return (b->bits[i / 64] >> (i % 64) & 1) != 0;
 }
 
-/* The account reached modseq: wake its sessions if that is news, or if answered and they want to hear it again. */
-void watch_account_changed(struct watch_registry *r, struct account_id a, uint64_t modseq, bool answered);
+/* The account, which lives in that shard, reached modseq: wake its sessions if that is news, or if answered and they
+ * want to hear it again. */
+void watch_account_changed(struct watch_registry *r, struct account_id a, struct shard_id shard, uint64_t modseq,
+                           bool answered);
+/* The account has moved: it will be asked for there. */
+void watch_account_moved(struct watch_registry *r, struct account_id a, struct shard_id to);
 /* With the lock held. */
 void watch_missed_shard(struct watch_registry *r, struct shard_id shard);
 void watch_missed_all(struct watch_registry *r);

@@ -34,6 +34,9 @@ static enum err begin_uploads(struct smtp_body *b)
     enum err err = OK;
     for (uint32_t i = 0; i < b->n && err == OK; i++) {
         err = backend_upload_begin(cfg->backend, e->homes[i].shard, e->homes[i].account, e->size, &b->uploads[i]);
+        if (err == OK) {
+            backend_upload_for_delivery(b->uploads[i]);
+        }
     }
     return err;
 }
@@ -91,6 +94,7 @@ static enum err call(struct smtp_body *b, uint32_t home, Pb__OpDeliver *op, stru
         .method = METHOD_DELIVER,
         .message = &op->base,
         .attach = attach,
+        .stays = true, /* storage carries it on to recipients that moved */
     };
     enum err err = backend_call(s->cfg->backend, &req, arena, &reply);
     const Pb__OpDeliverResult *result = (const Pb__OpDeliverResult *)reply.message;

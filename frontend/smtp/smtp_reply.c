@@ -40,6 +40,7 @@ struct smtp_status smtp_status_of(enum err e, bool quota_permanent)
     case ERR_NOMEM:
     case ERR_NOT_LEADER:
     case ERR_UNAVAILABLE:
+    case ERR_MOVED:
     case ERR_TIMEOUT:
     case ERR_CLOSED:
     case ERR_EXPIRED:

@@ -32,7 +32,8 @@
     X(ERR_EXPUNGED, 24, "the message was expunged")                                                                    \
     X(ERR_NOPARENT, 25, "no such parent or destination")                                                               \
     X(ERR_NONEMPTY, 26, "not empty")                                                                                   \
-    X(ERR_CHARSET, 27, "unsupported character set")
+    X(ERR_CHARSET, 27, "unsupported character set")                                                                    \
+    X(ERR_MOVED, 28, "the account lives in another shard")
 
 enum err {
 #define ERR_ENUM(name, number, text) name = number,
@@ -40,7 +41,7 @@ enum err {
 #undef ERR_ENUM
 };
 
-#define ERR_MAX 27
+#define ERR_MAX 28
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 

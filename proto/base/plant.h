@@ -19,6 +19,7 @@ enum plant {
     PLANT_LEASE_DRIFT,  /* a lease lasts as if all clocks went alike */
     PLANT_LEASE_KEPT,   /* a lease outlives the beginning of a transfer */
     PLANT_NO_FLOOR,     /* who threw its log away votes as if it never had one */
+    PLANT_MOVE_FENCE,   /* an account is changed while the last of it is copied to another shard */
 };
 
 #ifdef PB_PLANT

@@ -15,6 +15,15 @@ static const struct need needs[] = {
     {METHOD_SHARD_SET, 0, 2},   /* pins */
     {METHOD_UNDELETE, 0, 2},    /* and entry_head.keep, which is nobody's request */
     {METHOD_KEPT_DROP, 0, 2},   /* likewise */
+    /* Moves of accounts. OpStageBegin.away and OpExpunge.pop3_shard mean nothing before the first one. */
+    {METHOD_DIR_ACCOUNT_MOVE, 0, 2},
+    {METHOD_MOVE_START, 0, 2},
+    {METHOD_MOVE_STEP, 0, 2},
+    {METHOD_ARRIVE_BEGIN, 0, 2},
+    {METHOD_ARRIVE_EMAIL, 0, 2},
+    {METHOD_ARRIVE_KEEP, 0, 2},
+    {METHOD_ARRIVE_ROWS, 0, 2},
+    {METHOD_ARRIVE_END, 0, 2},
 };
 
 /* Of a packed message; the highest there is when it cannot be read, as nobody sends such a thing. */

@@ -18,7 +18,8 @@ extern "C" {
 #endif
 
 #define LEVEL_FIRST 1
-/* 2: nodes that drain or are away, zones, settings of the cluster, pinned shards; expunged messages that are kept. */
+/* 2: nodes that drain or are away, zones, settings of the cluster, pinned shards; expunged messages that are kept;
+ * accounts that move. */
 #define LEVEL_NOW 2
 
 /* The level that a write request needs. meta: the packed request, of any origin. */

@@ -16,6 +16,7 @@
     X(NODE_CLAIM, node_claim, 7, OpNodeClaim, OpNodeClaimResult)                                                       \
     X(CLUSTER_SET, cluster_set, 8, OpClusterSet, NONE)                                                                 \
     X(SHARD_SET, shard_set, 9, OpShardSet, NONE)                                                                       \
+    X(DIR_ACCOUNT_MOVE, dir_account_move, 10, OpDirAccountMove, NONE)                                                  \
     X(ACCOUNT_CREATE, account_create, 16, OpAccountCreate, NONE)                                                       \
     X(ACCOUNT_CREATE_MANY, account_create_many, 17, OpAccountCreateMany, NONE)                                         \
     X(ACCOUNT_REMOVE, account_remove, 18, OpAccountRemove, NONE)                                                       \
@@ -38,7 +39,14 @@
     X(STAGE_ABORT, stage_abort, 66, OpStageAbort, NONE)                                                                \
     X(PURGE, purge, 67, OpPurge, NONE)                                                                                 \
     X(UNDELETE, undelete, 80, OpUndelete, OpUndeleteResult)                                                            \
-    X(KEPT_DROP, kept_drop, 81, OpKeptDrop, NONE)
+    X(KEPT_DROP, kept_drop, 81, OpKeptDrop, NONE)                                                                      \
+    X(MOVE_START, move_start, 96, OpMoveStart, NONE)                                                                   \
+    X(MOVE_STEP, move_step, 97, OpMoveStep, NONE)                                                                      \
+    X(ARRIVE_BEGIN, arrive_begin, 98, OpArriveBegin, OpArriveBeginResult)                                              \
+    X(ARRIVE_EMAIL, arrive_email, 99, OpArriveEmail, NONE)                                                             \
+    X(ARRIVE_KEEP, arrive_keep, 100, OpArriveKeep, OpArriveKeepResult)                                                 \
+    X(ARRIVE_ROWS, arrive_rows, 101, OpArriveRows, NONE)                                                               \
+    X(ARRIVE_END, arrive_end, 102, OpArriveEnd, NONE)
 
 #define METHOD_READ_LIST(X)                                                                                            \
     X(RESOLVE, resolve, 128, ReadResolve, ReadResolveResult)                                                           \
@@ -47,6 +55,7 @@
     X(SHARD, shard, 131, ReadShard, ReadShardResult)                                                                   \
     X(ACCOUNT, account, 144, ReadAccount, ReadAccountResult)                                                           \
     X(MAILBOXES, mailboxes, 145, ReadMailboxes, ReadMailboxesResult)                                                   \
+    X(MOVES, moves, 150, ReadMoves, ReadMovesResult)                                                                   \
     X(SELECT, select, 160, ReadSelect, ReadSelectResult)                                                               \
     X(SYNC, sync, 161, ReadSync, ReadSyncResult)                                                                       \
     X(VANISHED, vanished, 162, ReadVanished, ReadVanishedResult)                                                       \

@@ -1,7 +1,8 @@
 /* OpDeliver: one message for recipients of this shard, each with a status of its own (ERR_NOTFOUND, ERR_QUOTA,
  * ERR_LIMIT), the body stored once; and a handoff row for each other shard. A recipient's mailbox that does not exist
- * falls back to INBOX. When no recipient gets it and nothing is handed off, the status is theirs if they agree, and the
- * body dies. ERR_INVAL, ERR_LIMIT, ERR_NOTFOUND (reservation). */
+ * falls back to INBOX. One that has moved to another shard gets it by a handoff, too. When no recipient gets it and
+ * nothing is handed off, the status is theirs if they agree, and the body dies. ERR_INVAL, ERR_LIMIT, ERR_NOTFOUND
+ * (reservation). */
 #include "storage/apply/handoff.h"
 
 /* Recipients times record: what one entry may put into the store. */
@@ -9,6 +10,8 @@
 
 struct plan {
     struct op_mail mail;
+    uint32_t *away; /* by recipient: the shard that its account has moved to, 0: it is here */
+    bool any_away;
 };
 
 static enum err check_handoffs(const struct op_context *ox, const Pb__OpDeliver *req)
@@ -30,6 +33,42 @@ static enum err check_handoffs(const struct op_context *ox, const Pb__OpDeliver 
     return OK;
 }
 
+/* What moved and what is handed off already have to fit into one delivery there: if not, later, with newer names. */
+static enum err check_merged(struct op_context *ox, const Pb__OpDeliver *req, const struct plan *p)
+{
+    for (size_t i = 0; p->any_away && i < req->n_handoffs; i++) {
+        if (req->handoffs[i]->n_recipients + req->n_recipients > OP_RECIPIENTS_MAX) {
+            ox->unrecorded = true;
+            return ERR_UNAVAILABLE;
+        }
+    }
+    return OK;
+}
+
+/* A recipient that moved gets its mail by a handoff; while one is moving, all wait (deploy/docs/adr/0010). */
+static enum err check_moving(struct op_context *ox, const Pb__OpDeliver *req, struct plan *p)
+{
+    p->away = arena_calloc(ox->arena, req->n_recipients + 1, sizeof(*p->away));
+    if (p->away == NULL) {
+        return ERR_NOMEM;
+    }
+    for (size_t i = 0; i < req->n_recipients; i++) {
+        struct op_account *a;
+        enum err e =
+            req->recipients[i]->account == 0 ? ERR_NOTFOUND : op_account_any(ox, req->recipients[i]->account, &a);
+        if (e != OK && e != ERR_NOTFOUND) {
+            return e;
+        }
+        if (e == OK && account_writable(a->row.state) == ERR_UNAVAILABLE) {
+            ox->unrecorded = true;
+            return ERR_UNAVAILABLE;
+        }
+        p->away[i] = e == OK && account_is_away(a->row.state) ? a->row.inbox : 0;
+        p->any_away = p->any_away || p->away[i] != 0;
+    }
+    return check_merged(ox, req, p);
+}
+
 static enum err check(struct op_context *ox, const Pb__OpDeliver *req, struct plan *p)
 {
     size_t n = req->n_recipients;
@@ -40,15 +79,16 @@ static enum err check(struct op_context *ox, const Pb__OpDeliver *req, struct pl
         (n + req->n_handoffs) * req->record.len > DELIVER_RECORD_BYTES_MAX) {
         return ERR_LIMIT;
     }
-    uint64_t *accounts = arena_calloc(ox->arena, n + 1, sizeof(*accounts));
+    enum err e = check_moving(ox, req, p);
+    uint64_t *accounts = e == OK ? arena_calloc(ox->arena, n + 1, sizeof(*accounts)) : NULL;
     if (accounts == NULL) {
-        return ERR_NOMEM;
+        return e == OK ? ERR_NOMEM : e;
     }
     for (size_t i = 0; i < n; i++) {
         accounts[i] = req->recipients[i]->account;
     }
     accounts[n] = ox->head.account.v;
-    enum err e = check_handoffs(ox, req);
+    e = check_handoffs(ox, req);
     return e == OK ? op_mail_check(ox, req->body, req->record, accounts, n + 1, &p->mail) : e;
 }
 
@@ -105,15 +145,66 @@ static enum err deliver_one(struct op_context *ox, struct op_mail *mail, const P
     return e;
 }
 
-static enum err hand_off(struct op_context *ox, const Pb__OpDeliver *req, struct op_mail *mail)
+/* The handoff of a shard: the request's, with room for those that moved there, or a new one. */
+static enum err handoff_of(struct op_context *ox, const Pb__OpDeliver *req, uint32_t shard, Pb__Handoff **list,
+                           size_t *io_n, Pb__Handoff **out)
 {
-    for (size_t i = 0; i < req->n_handoffs; i++) {
-        enum err e = handoff_put(ox, req, req->handoffs[i], &mail->body);
-        if (e != OK) {
+    for (size_t i = 0; i < *io_n; i++) {
+        if (list[i]->shard == shard) {
+            *out = list[i];
+            return OK;
+        }
+    }
+    Pb__Handoff *h = arena_zalloc(ox->arena, sizeof(*h));
+    Pb__Recipient **room = arena_calloc(ox->arena, req->n_recipients + 1, sizeof(*room));
+    if (h == NULL || room == NULL) {
+        return ERR_NOMEM;
+    }
+    pb__handoff__init(h);
+    h->shard = shard;
+    h->recipients = room;
+    list[(*io_n)++] = h;
+    *out = h;
+    return OK;
+}
+
+/* Copies of the request's handoffs, since a row is one shard's, plus what moved. */
+static enum err all_handoffs(struct op_context *ox, const Pb__OpDeliver *req, const struct plan *p, Pb__Handoff **list,
+                             size_t *out_n)
+{
+    size_t n = req->n_handoffs;
+    for (size_t i = 0; i < n; i++) {
+        list[i] = arena_dup(ox->arena, req->handoffs[i], sizeof(*list[i]));
+        Pb__Recipient **room =
+            arena_calloc(ox->arena, req->handoffs[i]->n_recipients + req->n_recipients, sizeof(*room));
+        if (list[i] == NULL || room == NULL) {
+            return ERR_NOMEM;
+        }
+        memcpy(room, list[i]->recipients, list[i]->n_recipients * sizeof(*room));
+        list[i]->recipients = room;
+    }
+    for (size_t i = 0; i < req->n_recipients; i++) {
+        Pb__Handoff *h;
+        enum err e = p->away[i] == 0 ? ERR_NOTFOUND : handoff_of(ox, req, p->away[i], list, &n, &h);
+        if (e == OK) {
+            h->recipients[h->n_recipients++] = req->recipients[i];
+        } else if (e != ERR_NOTFOUND) {
             return e;
         }
     }
+    *out_n = n;
     return OK;
+}
+
+static enum err hand_off(struct op_context *ox, const Pb__OpDeliver *req, struct plan *p)
+{
+    size_t n = 0;
+    Pb__Handoff **list = arena_calloc(ox->arena, req->n_handoffs + req->n_recipients + 1, sizeof(Pb__Handoff *));
+    enum err e = list == NULL ? ERR_NOMEM : all_handoffs(ox, req, p, list, &n);
+    for (size_t i = 0; e == OK && i < n; i++) {
+        e = handoff_put(ox, req, list[i], &p->mail.body);
+    }
+    return e;
 }
 
 /* Nobody got it: one reason for all is the reply's status. */
@@ -141,13 +232,17 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
     for (size_t i = 0; i < req->n_recipients; i++) {
         pb__deliver_status__init(&statuses[i]);
         answer.recipients[i] = &statuses[i];
+        if (p->away[i] != 0) {
+            continue;
+        }
         enum err e = deliver_one(ox, &p->mail, req->recipients[i], &statuses[i]);
         if (op_error_is_fatal(e)) {
             return e;
         }
         statuses[i].err = (uint32_t)e;
     }
-    enum err e = hand_off(ox, req, &p->mail);
+    answer.handed_off = p->any_away;
+    enum err e = hand_off(ox, req, p);
     if (e == OK && !ox->changed) {
         e = common_refusal(&answer);
         ox->unrecorded = req->handoff && e == ERR_QUOTA; /* it comes again, with the same id, until there is room */
@@ -159,6 +254,7 @@ STORAGE_OP(deliver) = {
     .method = METHOD_DELIVER,
     .grows = true,
     .takes_body = true,
+    .gate = OP_GATE_AWAY,
     .request = &pb__op_deliver__descriptor,
     .prepare = prepare,
     .commit = commit,

@@ -1,5 +1,5 @@
 /* OpExpunge: removes messages, for good unless the leader keeps what is expunged. pop3_term: a POP3 session's QUIT
- * counts only under the leadership that gave it its lock (ERR_STALE). */
+ * counts only under the leadership that gave it its lock, in that one's shard (ERR_STALE). */
 #include "storage/apply/rows.h"
 
 struct plan {
@@ -17,7 +17,8 @@ static enum err prepare(struct op_context *ox, const void *request, void **out_p
         return ERR_NOMEM;
     }
     *out_plan = p;
-    if (req->pop3_term != 0 && !ox->early && req->pop3_term != ox->pos.term) {
+    if (req->pop3_term != 0 && !ox->early &&
+        (req->pop3_term != ox->pos.term || (req->pop3_shard != 0 && req->pop3_shard != ox->head.shard.v))) {
         return ERR_STALE;
     }
     enum err e = op_own_account(ox, req->account, &a);

@@ -68,8 +68,17 @@ struct op_context {
     struct event_log *events; /* NULL in a precheck */
 };
 
+/* Which states of the account that the head names an operation can meet: what it cannot is refused before it, and not
+ * recorded. */
+enum op_gate {
+    OP_GATE_LIVE, /* no move under its feet: not fenced, arriving or moved */
+    OP_GATE_AWAY, /* also an account that is arriving or has moved: it sees to these itself */
+    OP_GATE_OPEN, /* all, a fenced one too */
+};
+
 struct storage_op {
     enum method method;
+    enum op_gate gate;
     bool grows;      /* refused above the disk watermark */
     bool takes_body; /* may come with an attachment */
     const ProtobufCMessageDescriptor *request;
@@ -94,7 +103,8 @@ bool op_error_is_fatal(enum err e);
 
 /* --- rows in work --- */
 
-/* ERR_NOTFOUND unless it is live. */
+/* ERR_NOTFOUND unless it is live; ERR_UNAVAILABLE, ERR_MOVED while or after it moves: then, as long as nothing was
+ * changed, nothing is recorded either. */
 MUST_CHECK enum err op_account(struct op_context *ox, uint64_t account, struct op_account **out);
 /* The same for the account that the request is about: ERR_INVAL when the entry's head names another. */
 MUST_CHECK enum err op_own_account(struct op_context *ox, uint64_t account, struct op_account **out);
@@ -138,6 +148,14 @@ MUST_CHECK enum err op_pack_uids(struct op_context *ox, const struct uidset *set
 MUST_CHECK enum err op_quota_check(const struct op_account *a, uint64_t messages, uint64_t bytes);
 /* ERR_LIMIT when the mailbox has no UIDs left. */
 MUST_CHECK enum err op_uid_room(const struct op_mailbox *m, uint32_t messages);
+
+/* --- moves between shards --- */
+
+/* The account that arrives here by the move of this id, and its row. ERR_INVAL (bad id), ERR_STALE (no such move), and
+ * nothing is recorded: pages say themselves where they belong. */
+struct arrival_row;
+MUST_CHECK enum err op_arrival(struct op_context *ox, uint64_t account, ProtobufCBinaryData id, struct op_account **out,
+                               struct arrival_row *out_row);
 
 /* --- bodies and mail --- */
 

@@ -32,10 +32,19 @@ static enum err step(struct op_context *ox, const Pb__OpPurge *req)
     if (e != OK) {
         return e == ERR_NOTFOUND ? OK : e;
     }
-    if (req->mailbox != 0) {
-        return purge_queued_mailbox(ox, a, req->mailbox);
+    switch (a->row.state) {
+    case ACCOUNT_REMOVED:
+    case ACCOUNT_MOVED:
+        return req->mailbox != 0 ? purge_queued_mailbox(ox, a, req->mailbox) : purge_account(ox, a);
+    case ACCOUNT_CANCELLED:
+        return purge_cancelled(ox, a);
+    case ACCOUNT_FENCED: /* what is being copied must not change */
+    case ACCOUNT_ARRIVING:
+    case ACCOUNT_ARRIVED:
+        return OK;
+    default:
+        return req->mailbox != 0 ? purge_queued_mailbox(ox, a, req->mailbox) : purge_live_account(ox, a);
     }
-    return a->row.state == ACCOUNT_REMOVED ? purge_account(ox, a) : purge_live_account(ox, a);
 }
 
 static enum err commit(struct op_context *ox, const void *request, void *plan, struct buf *result)
@@ -48,6 +57,7 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
 
 STORAGE_OP(purge) = {
     .method = METHOD_PURGE,
+    .gate = OP_GATE_OPEN,
     .request = &pb__op_purge__descriptor,
     .commit = commit,
 };

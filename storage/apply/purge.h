@@ -17,8 +17,11 @@ extern "C" {
  * its id, then its row. done: nothing is left of it. */
 MUST_CHECK enum err purge_mailbox(struct op_context *ox, struct op_account *a, uint32_t mailbox, bool *out_done);
 /* A removed account: its uploads, copies, mailboxes, kept messages, the rest, and when its dedupe records are too old
- * to matter, those and its row. */
+ * to matter, those and its row. One that moved the same, but what is staged stays, and the row for a day: it tells
+ * where the account is. */
 MUST_CHECK enum err purge_account(struct op_context *ox, struct op_account *a);
+/* A copy of an account that was given up: rows without looking at what they say, but for bodies. */
+MUST_CHECK enum err purge_cancelled(struct op_context *ox, struct op_account *a);
 /* The shard's own: reservations and copies that nobody finishes, dedupe records of account 0. */
 MUST_CHECK enum err purge_shard(struct op_context *ox);
 

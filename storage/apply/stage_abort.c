@@ -34,6 +34,7 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
 
 STORAGE_OP(stage_abort) = {
     .method = METHOD_STAGE_ABORT,
+    .gate = OP_GATE_AWAY,
     .request = &pb__op_stage_abort__descriptor,
     .prepare = prepare,
     .commit = commit,

@@ -24,6 +24,22 @@ static enum err check(const Pb__OpStageBegin *req, const struct plan *p)
     return op_quota_check(p->account, 1, 0); /* the size is only an upper bound: what uses the body is measured */
 }
 
+/* What a delivery, or the move itself, stages for an account that lives in another shard stays here (adr/0010). */
+static enum err own_account(struct op_context *ox, const Pb__OpStageBegin *req, struct op_account **out)
+{
+    struct op_account *a;
+    enum err e = op_own_account(ox, req->account, out);
+    if (e != ERR_MOVED || !req->away) {
+        return e;
+    }
+    e = op_account_any(ox, req->account, &a);
+    if (e == OK) {
+        ox->unrecorded = false;
+        *out = a;
+    }
+    return e;
+}
+
 static enum err prepare(struct op_context *ox, const void *request, void **out_plan)
 {
     const Pb__OpStageBegin *req = request;
@@ -32,7 +48,7 @@ static enum err prepare(struct op_context *ox, const void *request, void **out_p
         return ERR_NOMEM;
     }
     *out_plan = p;
-    enum err e = op_own_account(ox, req->account, &p->account);
+    enum err e = own_account(ox, req, &p->account);
     if (e == OK) {
         e = op_account_any(ox, 0, &p->shard);
     }
@@ -61,6 +77,7 @@ static enum err commit(struct op_context *ox, const void *request, void *plan, s
 STORAGE_OP(stage_begin) = {
     .method = METHOD_STAGE_BEGIN,
     .grows = true,
+    .gate = OP_GATE_AWAY,
     .request = &pb__op_stage_begin__descriptor,
     .prepare = prepare,
     .commit = commit,

@@ -27,6 +27,7 @@ STORAGE_OP(stage_chunk) = {
     .method = METHOD_STAGE_CHUNK,
     .grows = true,
     .takes_body = true,
+    .gate = OP_GATE_OPEN, /* a reservation is its own, wherever the account is */
     .request = &pb__op_stage_chunk__descriptor,
     .prepare = prepare,
     .commit = commit,

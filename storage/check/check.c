@@ -99,7 +99,7 @@ static enum err known_table(void *ctx, const struct key *prefix, struct slice re
 {
     struct check_run *r = ctx;
     (void)value;
-    if (rest.n == 0 || strchr("abcdhkpsK", rest.p[0]) == NULL || rest.p[0] == '\0' ||
+    if (rest.n == 0 || strchr("abcdhikopsK", rest.p[0]) == NULL || rest.p[0] == '\0' ||
         (rest.p[0] == SHARD_KEPT_TOTAL && rest.n != 1)) {
         check_report_row(r, prefix, rest, "a row of no known table");
         return OK;

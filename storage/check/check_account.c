@@ -1,5 +1,6 @@
 #include "proto/base/hash.h"
 #include "storage/check/check_run.h"
+#include "storage/mailbox/moving.h"
 #include "storage/mailbox/secret.h"
 #include "storage/mailbox/subscription.h"
 #include "storage/mailbox/tree.h"
@@ -69,7 +70,7 @@ static void check_totals_of(struct check_account *a, const struct key *row_key)
         a->row.uploads != (staged == NULL ? 0 : staged->refs)) {
         check_report(a->run, row_key, "the account's uploads are counted wrong");
     }
-    if (a->row.state != ACCOUNT_LIVE) {
+    if (!check_is_whole(a)) {
         return;
     }
     if (a->row.used_messages != a->live_messages || a->row.used_bytes != a->live_bytes) {
@@ -79,8 +80,9 @@ static void check_totals_of(struct check_account *a, const struct key *row_key)
 
 static enum err check_rows(struct check_account *a, const struct key *row_key)
 {
-    enum err e = check_dedupe(a);
-    bool mail = a->row.state != ACCOUNT_SHARD;
+    bool parts = a->row.state == ACCOUNT_ARRIVING || a->row.state == ACCOUNT_CANCELLED;
+    bool mail = a->row.state != ACCOUNT_SHARD && !parts;
+    enum err e = parts ? check_bodies_of(a) : check_dedupe(a);
     if (e == OK && mail) {
         e = check_mailboxes(a);
     }
@@ -90,7 +92,7 @@ static enum err check_rows(struct check_account *a, const struct key *row_key)
     if (e == OK && mail) {
         e = check_emails(a);
     }
-    if (e == OK && a->row.state == ACCOUNT_LIVE) {
+    if (e == OK && check_is_whole(a)) {
         e = check_tree(a);
         if (e == OK) {
             e = check_subscriptions(a, row_key);
@@ -100,6 +102,38 @@ static enum err check_rows(struct check_account *a, const struct key *row_key)
         }
     }
     check_totals_of(a, row_key);
+    return e;
+}
+
+/* A row of an arrival and an account that arrives: one is not there without the other. */
+static enum err check_arrival(struct check_run *r, struct account_id id, const struct account_row *row,
+                              const struct key *row_key)
+{
+    struct arrival_row arrival;
+    bool arrives = row->state == ACCOUNT_ARRIVING || row->state == ACCOUNT_ARRIVED;
+    enum err e = arrival_get(&r->store, id, &arrival);
+    if (e != OK && e != ERR_NOTFOUND && e != ERR_CORRUPT) {
+        return e;
+    }
+    if (e == ERR_CORRUPT || (e == OK) != arrives ||
+        (arrives && (arrival.ready != 0) != (row->state == ACCOUNT_ARRIVED))) {
+        check_report(r, row_key, "an account that arrives without the row of its move, or the other way round");
+    }
+    return OK;
+}
+
+static enum err check_fence(struct check_run *r, struct account_id id, const struct account_row *row,
+                            const struct key *row_key)
+{
+    struct move_row move;
+    if (row->state != ACCOUNT_FENCED) {
+        return OK;
+    }
+    enum err e = move_get(&r->store, id, &move);
+    if (e == ERR_NOTFOUND || e == ERR_CORRUPT || (e == OK && move.state != MOVE_FENCED)) {
+        check_report(r, row_key, "an account that is fenced for no move");
+        return OK;
+    }
     return e;
 }
 
@@ -117,11 +151,18 @@ enum err check_account(struct check_run *r, struct account_id id)
         return e;
     }
     bool is_shard = a.row.state == ACCOUNT_SHARD;
-    if (is_shard != (id.v == 0) || a.row.state < ACCOUNT_LIVE || a.row.state > ACCOUNT_SHARD) {
+    if (is_shard != (id.v == 0) || a.row.state < ACCOUNT_LIVE || a.row.state > ACCOUNT_ARRIVED) {
         check_report(r, &k, "an account in no known state");
         return OK;
     }
     r->totals.accounts += id.v != 0;
+    e = check_arrival(r, id, &a.row, &k);
+    if (e == OK) {
+        e = check_fence(r, id, &a.row, &k);
+    }
+    if (e != OK) {
+        return e;
+    }
     counts_init(&a.emails);
     counts_init(&a.threads);
     counts_init(&a.mailboxes);

@@ -92,6 +92,26 @@ static enum err email_row(void *ctx, const struct key *prefix, struct slice rest
     return e;
 }
 
+static enum err body_of_row(void *ctx, const struct key *prefix, struct slice rest, struct slice value)
+{
+    struct check_account *a = ctx;
+    struct email_row row;
+    (void)value;
+    if (rest.n != 8) {
+        return OK;
+    }
+    a->run->totals.emails++;
+    enum err e = email_get(&a->run->store, a->id, get_be64(rest.p), &row);
+    return e == OK ? take_body(a, &row, prefix, rest) : e;
+}
+
+enum err check_bodies_of(struct check_account *a)
+{
+    struct key prefix;
+    key_account(&prefix, &a->run->store, a->id, ACCOUNT_EMAILS);
+    return check_walk(a->run, &prefix, a, body_of_row);
+}
+
 static enum err ref_row(void *ctx, const struct key *prefix, struct slice rest, struct slice value)
 {
     struct check_account *a = ctx;

@@ -4,6 +4,7 @@
 struct kept_check {
     struct check_account *a;
     struct kept_totals have;
+    bool parts; /* of an account that has not arrived whole */
 };
 
 /* The shard must know of its time, or nobody would ever drop it. */
@@ -39,6 +40,21 @@ static enum err take_email(struct kept_check *c, const struct kept_row *row, con
     return OK;
 }
 
+static enum err take_part(struct kept_check *c, const struct key *prefix, struct slice rest)
+{
+    struct key k = *prefix;
+    struct kept_row row;
+    struct slice v;
+    key_bytes(&k, rest.p, rest.n);
+    enum err e = store_get(&c->a->run->store, &k, &v);
+    if (e == OK && v.n >= sizeof(row)) {
+        memcpy(&row, v.p, sizeof(row));
+        c->have.messages++;
+        c->have.bytes += row.size;
+    }
+    return e == OK ? check_time(c->a, prefix, rest) : e;
+}
+
 static enum err check_message(struct kept_check *c, const struct key *prefix, struct slice rest)
 {
     struct buf value;
@@ -48,6 +64,9 @@ static enum err check_message(struct kept_check *c, const struct key *prefix, st
     enum err e = kept_get(&c->a->run->store, c->a->id, &at, &value, &kept);
     struct kept_row row = kept.row;
     buf_fini(&value);
+    if (c->parts && (e == ERR_CORRUPT || e == ERR_NOTFOUND)) { /* cut in the middle: its first piece says its size */
+        return take_part(c, prefix, rest);
+    }
     if (e == ERR_CORRUPT) {
         check_report_row(c->a->run, prefix, rest, "a kept message that cannot be read");
         return OK;
@@ -55,7 +74,7 @@ static enum err check_message(struct kept_check *c, const struct key *prefix, st
     if (e != OK) {
         return e;
     }
-    if (at.uid == 0 || at.mailbox == 0 || at.mailbox >= c->a->row.next_mailbox) {
+    if (at.uid == 0 || at.mailbox == 0 || (!c->parts && at.mailbox >= c->a->row.next_mailbox)) {
         check_report_row(c->a->run, prefix, rest, "a kept message of a mailbox or UID that never was");
     }
     e = take_email(c, &row, prefix, rest);
@@ -98,7 +117,7 @@ static void check_totals_row(struct check_run *r, const struct key *k, enum err 
 
 enum err check_kept(struct check_account *a)
 {
-    struct kept_check c = {.a = a};
+    struct kept_check c = {.a = a, .parts = a->row.state == ACCOUNT_ARRIVING || a->row.state == ACCOUNT_CANCELLED};
     struct kept_totals said = {0};
     struct key k;
     key_account(&k, &a->run->store, a->id, ACCOUNT_KEPT);

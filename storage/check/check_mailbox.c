@@ -226,7 +226,7 @@ static enum err check_deleted(struct check_mailbox *m)
     key_u64(&queued, m->a->id.v);
     key_u32(&queued, m->id);
     enum err e = store_get(&m->a->run->store, &queued, &v);
-    if (e == ERR_NOTFOUND && m->a->row.state == ACCOUNT_LIVE) {
+    if (e == ERR_NOTFOUND && check_is_whole(m->a)) {
         prefix_of(m, &k, ACCOUNT_MAILBOXES);
         check_report(m->a->run, &k, "a deleted mailbox that is not in the purge queue");
     }

@@ -70,6 +70,13 @@ MUST_CHECK enum err check_tree(struct check_account *a);
 /* Before check_emails. */
 MUST_CHECK enum err check_kept(struct check_account *a);
 MUST_CHECK enum err check_emails(struct check_account *a);
+/* Of an account that is not all here: only that its emails' bodies are. */
+MUST_CHECK enum err check_bodies_of(struct check_account *a);
+/* All of it is here, and must fit together. */
+static inline bool check_is_whole(const struct check_account *a)
+{
+    return a->row.state == ACCOUNT_LIVE || a->row.state == ACCOUNT_FENCED || a->row.state == ACCOUNT_ARRIVED;
+}
 MUST_CHECK enum err check_account(struct check_run *r, struct account_id id);
 /* After the accounts. */
 MUST_CHECK enum err check_kept_shard(struct check_run *r);

@@ -6,6 +6,7 @@
 #include "storage/directory/cluster.h"
 #include "storage/directory/directory.h"
 #include "storage/directory/nodes.h"
+#include "storage/mailbox/moving.h"
 
 #define BODY_READ_BYTES (64 * 1024)
 
@@ -140,9 +141,42 @@ static enum err purge_row(void *ctx, const struct key *prefix, struct slice rest
     if (e == OK && id != 0) {
         e = mailbox_get(&r->store, a, id, &mailbox);
     }
-    bool wrong = e == OK && (id == 0 ? account.state != ACCOUNT_REMOVED : mailbox.state != MAILBOX_DELETED);
+    bool going = e == OK && (account.state == ACCOUNT_REMOVED || account.state == ACCOUNT_MOVED ||
+                             account.state == ACCOUNT_CANCELLED);
+    bool wrong = e == OK && (id == 0 ? !going : mailbox.state != MAILBOX_DELETED);
     if (e == ERR_NOTFOUND || e == ERR_CORRUPT || wrong) {
         check_report_row(r, prefix, rest, "the purge queue names what is not deleted");
+        return OK;
+    }
+    return e;
+}
+
+static enum err move_row_check(void *ctx, const struct key *prefix, struct slice rest, struct slice value)
+{
+    struct check_run *r = ctx;
+    struct move_row row;
+    struct account_row account;
+    if (rest.n != 8 || move_decode(value, &row) != OK) {
+        check_report_row(r, prefix, rest, "a move that cannot be read");
+        return OK;
+    }
+    enum err e = account_get(&r->store, (struct account_id){get_be64(rest.p)}, &account);
+    bool fenced = e == OK && account.state == ACCOUNT_FENCED;
+    bool moved = e == OK && account.state == ACCOUNT_MOVED && account.inbox == row.to;
+    if (fenced != (row.state == MOVE_FENCED) || (row.state == MOVE_SEALED && !moved)) {
+        check_report_row(r, prefix, rest, "a move whose account is in another state");
+    }
+    return e == ERR_NOTFOUND ? OK : e;
+}
+
+static enum err arrival_row_check(void *ctx, const struct key *prefix, struct slice rest, struct slice value)
+{
+    struct check_run *r = ctx;
+    struct arrival_row row;
+    struct account_row account;
+    enum err e = rest.n == 8 ? account_get(&r->store, (struct account_id){get_be64(rest.p)}, &account) : ERR_NOTFOUND;
+    if (e == ERR_NOTFOUND || arrival_decode(value, &row) != OK) {
+        check_report_row(r, prefix, rest, "an arrival that cannot be read, or of no account");
         return OK;
     }
     return e;
@@ -276,10 +310,8 @@ enum err check_shard_rows(struct check_run *r)
         enum shard_table table;
         enum err (*row)(void *ctx, const struct key *prefix, struct slice rest, struct slice value);
     } walks[] = {
-        {SHARD_HANDOFFS, handoff_row},
-        {SHARD_STAGED, staged_row},
-        {SHARD_COPIES, copy_row},
-        {SHARD_PURGE, purge_row},
+        {SHARD_HANDOFFS, handoff_row},       {SHARD_STAGED, staged_row},    {SHARD_COPIES, copy_row},
+        {SHARD_ARRIVALS, arrival_row_check}, {SHARD_MOVES, move_row_check}, {SHARD_PURGE, purge_row},
     };
     enum err e = OK;
     for (size_t i = 0; e == OK && i < sizeof(walks) / sizeof(walks[0]); i++) {

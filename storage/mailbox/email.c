@@ -175,15 +175,11 @@ enum err email_get(const struct store *s, struct account_id a, uint64_t email, s
     return email_decode(v, out);
 }
 
-static enum err email_delete(const struct store *s, struct account_id a, uint64_t email, uint64_t entry_ms)
+enum err email_drop_row(const struct store *s, struct account_id a, uint64_t email, uint64_t entry_ms)
 {
     struct email_row row;
     struct key k;
     enum err e = email_get(s, a, email, &row);
-    if (e != OK) {
-        return e;
-    }
-    e = thread_drop(s, a, &row);
     if (e != OK) {
         return e;
     }
@@ -199,6 +195,16 @@ static enum err email_delete(const struct store *s, struct account_id a, uint64_
         return e;
     }
     return body_ref_drop(s, row.body_index, (uint16_t)row.body_ordinal, entry_ms);
+}
+
+static enum err email_delete(const struct store *s, struct account_id a, uint64_t email, uint64_t entry_ms)
+{
+    struct email_row row;
+    enum err e = email_get(s, a, email, &row);
+    if (e == OK) {
+        e = thread_drop(s, a, &row);
+    }
+    return e == OK ? email_drop_row(s, a, email, entry_ms) : e;
 }
 
 enum err email_ref_drop(const struct store *s, struct account_id a, uint64_t email, uint64_t entry_ms)

@@ -28,6 +28,10 @@ MUST_CHECK enum err email_ref_take(const struct store *s, struct account_id a, u
 /* The last reference deletes the email, its thread references and its reference to the body. */
 MUST_CHECK enum err email_ref_drop(const struct store *s, struct account_id a, uint64_t email, uint64_t entry_ms);
 
+/* Deletes an email, whoever refers to it, with its reference to the body; its thread references stay. For copies of
+ * accounts that are not whole. */
+MUST_CHECK enum err email_drop_row(const struct store *s, struct account_id a, uint64_t email, uint64_t entry_ms);
+
 /* Only the fixed part. ERR_CORRUPT when it is missing: a message row pointed at it. */
 MUST_CHECK enum err email_get(const struct store *s, struct account_id a, uint64_t email, struct email_row *out);
 

@@ -30,8 +30,10 @@ enum shard_table {
     SHARD_COPIES = 'c',     /* account(8) copy id(16) */
     SHARD_DIRECTORY = 'd',  /* directory table byte, ... */
     SHARD_HANDOFFS = 'h',   /* index(8) shard(4) chunk(2) */
+    SHARD_ARRIVALS = 'i',   /* account(8) */
     SHARD_KEPT = 'k',       /* ms(8) account(8): the account has kept rows of that time */
     SHARD_KEPT_TOTAL = 'K', /* no more */
+    SHARD_MOVES = 'o',      /* account(8) */
     SHARD_PURGE = 'p',      /* account(8) mailbox(4) */
     SHARD_STAGED = 's',     /* index(8) */
 };

@@ -1,5 +1,7 @@
 #include "storage/mailbox/row.h"
 
+#include "proto/base/plant.h"
+
 enum err account_get(const struct store *s, struct account_id a, struct account_row *out)
 {
     struct key k;
@@ -16,15 +18,48 @@ enum err account_get(const struct store *s, struct account_id a, struct account_
     return OK;
 }
 
+enum err account_readable(uint32_t state)
+{
+    switch (state) {
+    case ACCOUNT_LIVE:
+    case ACCOUNT_FENCED:
+        return OK;
+    case ACCOUNT_ARRIVED:
+        return ERR_UNAVAILABLE;
+    case ACCOUNT_ARRIVING:
+    case ACCOUNT_CANCELLED:
+    case ACCOUNT_MOVED:
+        return ERR_MOVED;
+    default:
+        return ERR_NOTFOUND;
+    }
+}
+
+enum err account_writable(uint32_t state)
+{
+    return state == ACCOUNT_FENCED && !planted(PLANT_MOVE_FENCE) ? ERR_UNAVAILABLE : account_readable(state);
+}
+
+enum err account_moved_to(const struct store *s, struct account_id a, uint32_t *out_shard)
+{
+    struct account_row row;
+    enum err e = account_get(s, a, &row);
+    if (e == OK || e == ERR_NOTFOUND) {
+        *out_shard = e == OK && account_is_away(row.state) ? row.inbox : 0;
+        e = OK;
+    }
+    return e;
+}
+
 enum err account_get_live(const struct store *s, struct account_id a, struct account_row *out)
 {
     struct account_row row;
     enum err e = account_get(s, a, &row);
+    if (e == OK) {
+        e = account_readable(row.state);
+    }
     if (e != OK) {
         return e;
-    }
-    if (row.state != ACCOUNT_LIVE) {
-        return ERR_NOTFOUND;
     }
     *out = row;
     return OK;

@@ -16,6 +16,12 @@ enum account_state {
     ACCOUNT_LIVE = 1,
     ACCOUNT_REMOVED = 2, /* hidden; its rows go by OpPurge */
     ACCOUNT_SHARD = 3,   /* account 0: the shard's own dedupe records and staging total */
+    /* Moves (deploy/docs/adr/0010). */
+    ACCOUNT_FENCED = 4,    /* read, not written: the last of it is being copied */
+    ACCOUNT_ARRIVING = 5,  /* being copied into this shard; lives in shard `inbox` until then */
+    ACCOUNT_MOVED = 6,     /* lives in shard `inbox`; rows go by OpPurge, this one a day later */
+    ACCOUNT_CANCELLED = 7, /* a copy that was given up; the same, whatever the rows refer to */
+    ACCOUNT_ARRIVED = 8,   /* all of it is here; it goes live when its source is sealed */
 };
 
 struct account_row {
@@ -110,7 +116,18 @@ _Static_assert(sizeof(struct account_row) == 112 && sizeof(struct mailbox_row) =
 
 /* Whatever its state. */
 MUST_CHECK enum err account_get(const struct store *s, struct account_id a, struct account_row *out);
-/* ERR_NOTFOUND unless the account is live. */
+/* What a request about an account in this state is refused with, or OK. ERR_UNAVAILABLE: for now; ERR_MOVED;
+ * ERR_NOTFOUND. */
+enum err account_readable(uint32_t state);
+enum err account_writable(uint32_t state);
+/* Whether `inbox` names the shard where the account lives. */
+static inline bool account_is_away(uint32_t state)
+{
+    return state == ACCOUNT_MOVED || state == ACCOUNT_ARRIVING || state == ACCOUNT_CANCELLED;
+}
+/* The shard that the account lives in; 0: this one, as far as it knows. */
+MUST_CHECK enum err account_moved_to(const struct store *s, struct account_id a, uint32_t *out_shard);
+/* An account that may be read: else as account_readable, ERR_NOTFOUND when there is none. */
 MUST_CHECK enum err account_get_live(const struct store *s, struct account_id a, struct account_row *out);
 MUST_CHECK enum err account_put(const struct store *s, struct account_id a, const struct account_row *row);
 

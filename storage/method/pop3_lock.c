@@ -20,7 +20,8 @@ static enum err run(struct read_context *rc, const ProtobufCMessage *request, st
     }
     enum err e = account_get_live(&s, a, &row);
     if (e == OK) {
-        e = pop3_locks_take(rc->pop3, a, pb_slice(req->token), rc->term, rc->now_ms, &token);
+        struct pop3_leader leader = {rc->shard, rc->term};
+        e = pop3_locks_take(rc->pop3, a, pb_slice(req->token), leader, rc->now_ms, &token);
     }
     if (e != OK) {
         return e;

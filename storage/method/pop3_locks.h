@@ -20,10 +20,16 @@ struct pop3_locks;
 MUST_CHECK enum err pop3_locks_new(struct pop3_locks **out);
 void pop3_locks_free(struct pop3_locks *p);
 
+/* The leadership that gives a lease: terms of two shards may be the same number, and an account may come back. */
+struct pop3_leader {
+    struct shard_id shard;
+    uint64_t term;
+};
+
 /* token empty: take the lock. Else renew it, also when it has ended and nobody else has it. ERR_LOCKED: another session
- * has it. ERR_OVERLOAD, ERR_NOMEM. */
-MUST_CHECK enum err pop3_locks_take(struct pop3_locks *p, struct account_id a, struct slice token, uint64_t term,
-                                    uint64_t now_ms, struct u128 *out_token);
+ * has it, under this leadership. ERR_OVERLOAD, ERR_NOMEM. */
+MUST_CHECK enum err pop3_locks_take(struct pop3_locks *p, struct account_id a, struct slice token,
+                                    struct pop3_leader leader, uint64_t now_ms, struct u128 *out_token);
 /* Only the holder's token ends it; anything else is ignored. */
 void pop3_locks_release(struct pop3_locks *p, struct account_id a, struct slice token);
 

@@ -32,8 +32,9 @@ static enum err count(const struct store *s, Pb__ShardStatus *out)
         next = get_be64(rest.p) + 1;
         if (rest.n == 9 && rest.p[8] == ACCOUNT_ROW && value.n == sizeof(row)) {
             memcpy(&row, value.p, sizeof(row));
-            out->accounts += row.state == ACCOUNT_LIVE;
-            out->messages += row.state == ACCOUNT_LIVE ? row.used_messages : 0;
+            bool here = account_readable(row.state) == OK;
+            out->accounts += here;
+            out->messages += here ? row.used_messages : 0;
         }
     }
     scan_close(&sc);

@@ -10,6 +10,7 @@
 #include "storage/mailbox/read_cache.h"
 #include "storage/method/pop3_locks.h"
 #include "storage/node/courier.h"
+#include "storage/node/moves.h"
 #include "storage/node/linear.h"
 #include "storage/node/node_internal.h"
 #include "storage/node/node_table.h"
@@ -258,6 +259,9 @@ static enum err parts_start(struct node *n, const struct node_config *cfg, struc
         e = courier_new(n, &n->courier);
     }
     if (e == OK) {
+        e = moves_new(n, &n->moves);
+    }
+    if (e == OK) {
         e = peers_open(n, cfg, &n->peers, why);
         peers_follow_table(n->peers);
     }
@@ -270,7 +274,10 @@ static enum err parts_start(struct node *n, const struct node_config *cfg, struc
     if (e == OK) {
         upkeep_first(n);
     }
-    return e == OK ? courier_start(n->courier) : e;
+    if (e == OK) {
+        e = courier_start(n->courier);
+    }
+    return e == OK ? moves_start(n->moves) : e;
 }
 
 /* Every part that was started, in reverse. */
@@ -284,6 +291,9 @@ static void parts_stop(struct node *n)
     }
     if (n->readers != NULL) {
         readers_close(n->readers);
+    }
+    if (n->moves != NULL) {
+        moves_stop(n->moves);
     }
     if (n->courier != NULL) {
         courier_stop(n->courier);
@@ -301,6 +311,7 @@ static void parts_stop(struct node *n)
     if (n->courier != NULL) {
         courier_free(n->courier);
     }
+    mem_free(n->moves);
     if (n->volume != NULL) {
         volume_close(n->volume);
     }

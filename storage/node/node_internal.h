@@ -32,6 +32,7 @@ struct leaders;
 struct leftovers;
 struct others;
 struct placement;
+struct moves;
 
 /* A shard's replica on this node. Touched by the volume's thread; readers use the volume's atomics only. */
 struct node_shard {
@@ -64,6 +65,7 @@ struct node {
     void (*peer_send)(void *ctx, struct node_id to, struct slice frame);
     void *peer_ctx;
     struct courier *courier;
+    struct moves *moves;
     struct read_cache *cache;
     struct pop3_locks *pop3;
     struct node_table *table;
@@ -131,6 +133,9 @@ void propose_request(struct node *n, struct rpc_request *r);
 /* The same after looking at the state (on a reader thread): requests that fill staged bodies. */
 void propose_checked(struct node *n, struct rpc_request *r, struct kv_txn *t);
 bool propose_needs_check(const struct rpc_request *r);
+
+/* Where the account of a request refused with ERR_MOVED lives, for the reply's head; 0: not known. */
+uint64_t propose_moved_to(struct node *n, const struct rpc_request *r, struct kv_txn *t);
 
 /* A write in the volume's inbox: a request's, or of the node itself (handoffs, housekeeping). done runs on the volume's
  * thread with the op's status and result bytes. */

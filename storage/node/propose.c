@@ -9,6 +9,7 @@
 #include "storage/node/courier.h"
 #include "storage/node/linear.h"
 #include "storage/node/node_internal.h"
+#include "storage/mailbox/row.h"
 #include "storage/node/node_table.h"
 
 #define ISSUE_SKEW_MS (5 * 60 * 1000) /* ARCHITECTURE, section 6.1 */
@@ -45,6 +46,10 @@ static bool grows(unsigned method)
     case METHOD_PURGE:
     case METHOD_KEPT_DROP:
     case METHOD_UNDELETE: /* rows go as rows come, and what is kept here would be dropped */
+    case METHOD_MOVE_STEP:
+    case METHOD_ARRIVE_END:
+    case METHOD_ARRIVE_KEEP:
+    case METHOD_DIR_ACCOUNT_MOVE:
     case METHOD_STORE:
     case METHOD_MAILBOX_SUBSCRIBE:
     case METHOD_RECENT_CLAIM:
@@ -76,42 +81,6 @@ static void entry_fill(struct node *n, struct node_write *w, const struct entry_
     w->p.data = slice_make(w->data, ENTRY_HEAD_BYTES + op.n);
 }
 
-static void request_done(struct proposal *p, enum err status, struct slice result)
-{
-    struct node_write *w = (struct node_write *)(void *)p; /* p is the first member */
-    __atomic_sub_fetch(&w->node->writes_open, 1, __ATOMIC_RELAXED);
-    if (status == OK && result.n < APPLY_RESULT_HEAD_BYTES && w->p.staged_index == 0) {
-        status = ERR_CORRUPT;
-    }
-    if (status == OK && w->p.staged_index == 0) {
-        status = err_from_wire(get_le32(result.p));
-        result = slice_sub(result, APPLY_RESULT_HEAD_BYTES, result.n);
-    }
-    w->done(w, status, result);
-}
-
-static void reply(struct node_write *w, enum err status, struct slice result)
-{
-    struct rpc_request *r = w->request;
-    if (status == ERR_NOT_LEADER) {
-        linear_refuse(w->node, r);
-    } else {
-        rpc_request_reply(r, status, 0, result, slice_str(""));
-    }
-    mem_free(w);
-}
-
-/* A delivery that owes mail to other shards: the courier answers when it is carried there. */
-static void reply_after_handoffs(struct node_write *w, enum err status, struct slice result)
-{
-    if (status == OK) {
-        courier_hand_off(w->node->courier, w->request, result);
-        mem_free(w);
-    } else {
-        reply(w, status, result);
-    }
-}
-
 /* Whether a packed message has a field (length-delimited ones and varints are stepped over; that is all OpDeliver has).
  */
 static bool has_field(struct slice message, uint64_t field)
@@ -132,6 +101,50 @@ static bool has_field(struct slice message, uint64_t field)
 
 #define DELIVER_FIELD_HANDOFFS 5 /* proto/schema/op.proto */
 #define CLUSTER_FIELD_LEVEL 1
+#define RESULT_FIELD_HANDED_OFF 2
+
+static void request_done(struct proposal *p, enum err status, struct slice result)
+{
+    struct node_write *w = (struct node_write *)(void *)p; /* p is the first member */
+    __atomic_sub_fetch(&w->node->writes_open, 1, __ATOMIC_RELAXED);
+    if (status == OK && result.n < APPLY_RESULT_HEAD_BYTES && w->p.staged_index == 0) {
+        status = ERR_CORRUPT;
+    }
+    if (status == OK && w->p.staged_index == 0) {
+        status = err_from_wire(get_le32(result.p));
+        result = slice_sub(result, APPLY_RESULT_HEAD_BYTES, result.n);
+    }
+    if (status == OK && w->p.staged_index == 0 && get_le16(w->data + 2) == METHOD_DELIVER &&
+        has_field(result, RESULT_FIELD_HANDED_OFF)) {
+        courier_look(w->node->courier, (struct shard_id){w->p.shard}); /* made by apply: for accounts that moved */
+    }
+    w->done(w, status, result);
+}
+
+static void reply(struct node_write *w, enum err status, struct slice result)
+{
+    struct rpc_request *r = w->request;
+    if (status == ERR_NOT_LEADER) {
+        linear_refuse(w->node, r);
+    } else if (status == ERR_MOVED) { /* apply says where to; the head is where frontends look */
+        rpc_request_reply(r, status, result.n == 4 ? get_le32(result.p) : 0, slice_str(""), slice_str(""));
+    } else {
+        rpc_request_reply(r, status, 0, result, slice_str(""));
+    }
+    mem_free(w);
+}
+
+/* A delivery that owes mail to other shards: the courier answers when it is carried there. */
+static void reply_after_handoffs(struct node_write *w, enum err status, struct slice result)
+{
+    bool owes = has_field(w->request->meta, DELIVER_FIELD_HANDOFFS) || has_field(result, RESULT_FIELD_HANDED_OFF);
+    if (status == OK && owes) {
+        courier_hand_off(w->node->courier, w->request, result);
+        mem_free(w);
+    } else {
+        reply(w, status, result);
+    }
+}
 
 static struct node_write *write_new(struct node *n, size_t op_bytes, uint32_t shard, unsigned method)
 {
@@ -178,8 +191,7 @@ void propose_request(struct node *n, struct rpc_request *r)
     entry_fill(n, w, &h, r->meta);
     w->p.body = r->attach;
     w->request = r;
-    bool owes = r->head.method == METHOD_DELIVER && has_field(r->meta, DELIVER_FIELD_HANDOFFS);
-    w->done = owes ? reply_after_handoffs : reply;
+    w->done = r->head.method == METHOD_DELIVER ? reply_after_handoffs : reply;
     writer_submit(n, &w->p);
 }
 
@@ -223,7 +235,9 @@ void propose_checked(struct node *n, struct rpc_request *r, struct kv_txn *t)
         e = storage_precheck(t, prefix, &h, r->meta, (uint32_t)r->attach.n, &may_grow, &done, &result);
     }
     struct slice s = buf_slice(&result);
-    if (e != OK) {
+    if (e == ERR_MOVED) {
+        rpc_request_reply(r, e, propose_moved_to(n, r, t), slice_str(""), slice_str(""));
+    } else if (e != OK) {
         refuse(r, e);
     } else if (done && s.n >= APPLY_RESULT_HEAD_BYTES) {
         rpc_request_reply(r, err_from_wire(get_le32(s.p)), 0, slice_sub(s, APPLY_RESULT_HEAD_BYTES, s.n),
@@ -234,6 +248,17 @@ void propose_checked(struct node *n, struct rpc_request *r, struct kv_txn *t)
         propose_request(n, r);
     }
     buf_fini(&result);
+}
+
+uint64_t propose_moved_to(struct node *n, const struct rpc_request *r, struct kv_txn *t)
+{
+    struct store s = {.t = t};
+    uint32_t to = 0;
+    enum err e = volume_state_prefix(n->volume, r->head.shard, s.prefix);
+    if (e == OK) {
+        e = account_moved_to(&s, r->head.account, &to);
+    }
+    return e == OK ? to : 0;
 }
 
 /* --- the node's own writes --- */

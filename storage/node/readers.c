@@ -59,6 +59,7 @@ static enum err read_run(struct reader *rd, struct rpc_request *r, struct kv_txn
 
 static void reader_answer(struct reader *rd, struct rpc_request *r, struct kv_txn *t, uint64_t term)
 {
+    struct node *n = rd->node;
     uint64_t start = clock_perf_us();
     enum err e = read_run(rd, r, t, term);
     if (e == OK && rd->meta.len + rd->attach.len > META_BYTES_MAX) {
@@ -68,7 +69,8 @@ static void reader_answer(struct reader *rd, struct rpc_request *r, struct kv_tx
         buf_reset(&rd->meta);
         buf_reset(&rd->attach);
     }
-    rpc_request_reply(r, e, 0, buf_slice(&rd->meta), buf_slice(&rd->attach));
+    uint64_t hint = e == ERR_MOVED ? propose_moved_to(n, r, t) : 0;
+    rpc_request_reply(r, e, hint, buf_slice(&rd->meta), buf_slice(&rd->attach));
     metric_observe_us(&metric_read, clock_perf_us() - start);
 }
 

@@ -119,6 +119,19 @@ static bool read_line_end(struct imap_session *s)
     return false;
 }
 
+/* A staged body is where it was staged; an attached one goes where the account is. */
+static enum err append_call(struct append *ap, const Pb__OpAppend *req, struct slice attach, struct arena *arena,
+                            struct backend_reply *reply)
+{
+    struct imap_session *s = ap->s;
+    struct backend_request call = {
+        .account = s->account.id, .method = METHOD_APPEND, .message = &req->base, .attach = attach, .stays = true};
+    if (!backend_upload_staged(ap->upload, &call.shard)) {
+        return backend_account_call(s->cfg->backend, &s->account, METHOD_APPEND, &req->base, attach, arena, reply);
+    }
+    return backend_call(s->cfg->backend, &call, arena, reply);
+}
+
 static enum err send_append(struct append *ap, struct imap_command *cmd)
 {
     const struct append_args *a = cmd->args;
@@ -144,7 +157,7 @@ static enum err send_append(struct append *ap, struct imap_command *cmd)
         req.n_keywords = a->flags.n_keywords;
         req.internal_s = a->internal_s;
         req.has_internal_s = a->has_internal_s;
-        e = backend_account_call(s->cfg->backend, &s->account, METHOD_APPEND, &req.base, attach, cmd->arena, &reply);
+        e = append_call(ap, &req, attach, cmd->arena, &reply);
     }
     if (e == OK) {
         const Pb__OpAppendResult *r = (const Pb__OpAppendResult *)reply.message;

@@ -80,14 +80,15 @@ enum err op_account(struct op_context *ox, uint64_t account, struct op_account *
 {
     struct op_account *a;
     enum err e = account == 0 ? ERR_NOTFOUND : op_account_any(ox, account, &a);
-    if (e != OK) {
-        return e;
+    if (e == OK) {
+        e = account_writable(a->row.state);
+        /* Of now, not of the request: a retry must not be answered with it. */
+        ox->unrecorded = ox->unrecorded || (!ox->changed && (e == ERR_UNAVAILABLE || e == ERR_MOVED));
     }
-    if (a->row.state != ACCOUNT_LIVE) {
-        return ERR_NOTFOUND;
+    if (e == OK) {
+        *out = a;
     }
-    *out = a;
-    return OK;
+    return e;
 }
 
 enum err op_own_account(struct op_context *ox, uint64_t account, struct op_account **out)

@@ -89,6 +89,29 @@ static enum err record(struct storage_fsm *f, struct op_context *ox, struct op_a
     return e;
 }
 
+/* Says where the account went, too: the frontend follows. */
+static enum err put_moved(struct buf *value, enum err status, const struct op_account *owner)
+{
+    uint8_t shard[4];
+    enum err e = put_status(value, status);
+    put_le32(shard, owner->row.inbox);
+    return e == OK && status == ERR_MOVED ? buf_append(value, shard, sizeof(shard)) : e;
+}
+
+/* Whether a move forbids it: refused for now, and not on record. What was executed before is answered before. */
+static enum err gate(const struct op_context *ox, const struct storage_op *op, const struct op_account *owner)
+{
+    uint32_t state = owner->row.state;
+    if (ox->head.account.v == 0 || owner->id.v != ox->head.account.v || op->gate == OP_GATE_OPEN) {
+        return OK;
+    }
+    if (state == ACCOUNT_FENCED || op->gate == OP_GATE_LIVE) {
+        enum err e = account_writable(state);
+        return e == ERR_NOTFOUND ? OK : e;
+    }
+    return OK;
+}
+
 /* A new request: refuse, or change. Leaves status and result in f->value, and on record: also those of a request that
  * was refused or found nothing to do, since a duplicate that comes late may meet another state. */
 static enum err execute(struct storage_fsm *f, struct op_context *ox, const struct storage_op *op,
@@ -135,7 +158,8 @@ static enum err run(struct storage_fsm *f, struct op_context *ox, struct slice o
         e = ERR_CORRUPT;
     }
     if (e == OK && !found) {
-        e = execute(f, ox, op, req, owner);
+        enum err refused = gate(ox, op, owner);
+        e = refused == OK ? execute(f, ox, op, req, owner) : put_moved(&f->value, refused, owner);
     }
     if (e == OK && op->finish != NULL && get_le32(buf_slice(&f->value).p) == OK) {
         e = op->finish(ox, req, &f->value);

@@ -6,6 +6,7 @@
 #include "storage/apply/handoff.h"
 #include "storage/apply/staging.h"
 #include "storage/mailbox/kept.h"
+#include "storage/mailbox/moving.h"
 
 /* Rows looked at in one call, of each kind. */
 #define LOOK_MAX 256
@@ -128,7 +129,8 @@ static enum err removed_account_due(struct due *d, struct account_id a, bool *ou
     if (e != OK && e != ERR_NOTFOUND) {
         return e;
     }
-    *out = e == OK || row.dedupe_to == 0 || dedupe_expiry_due(&row, d->wall_ms, DEDUPE_MS_DEFAULT);
+    bool away = row.state != ACCOUNT_REMOVED;
+    *out = e == OK || away || row.dedupe_to == 0 || dedupe_expiry_due(&row, d->wall_ms, DEDUPE_MS_DEFAULT);
     return OK;
 }
 
@@ -172,10 +174,10 @@ static enum err look_at_copy(struct due *d, struct slice rest, struct slice valu
     }
     struct account_id a = {get_be64(rest.p)};
     e = account_get_live(&d->store, a, &row);
-    if (e == OK) {
+    if (e == OK && account_writable(row.state) == OK) {
         set_due(d, 0, 0);
     }
-    return e == ERR_NOTFOUND ? OK : e;
+    return e == ERR_NOTFOUND || e == ERR_UNAVAILABLE || e == ERR_MOVED ? OK : e;
 }
 
 static enum err look(struct due *d, enum shard_table table,
@@ -231,7 +233,10 @@ static enum err look_at_account(struct due *d, struct scan *sc, uint64_t *io_nex
         return ERR_CORRUPT;
     }
     memcpy(&row, value.p, sizeof(row));
-    if (row.state != ACCOUNT_REMOVED && dedupe_expiry_due(&row, d->wall_ms, DEDUPE_MS_DEFAULT)) {
+    bool lives = row.state == ACCOUNT_LIVE || row.state == ACCOUNT_SHARD;
+    bool away = row.state == ACCOUNT_MOVED || row.state == ACCOUNT_CANCELLED;
+    if (((lives || away) && dedupe_expiry_due(&row, d->wall_ms, DEDUPE_MS_DEFAULT)) ||
+        (away && moved_over(&row, d->wall_ms))) {
         set_due(d, account, 0);
     }
     return OK;

@@ -125,22 +125,52 @@ static enum err collect(struct op_context *ox, struct account_id a, const uint64
     return n == 0 && ms != NULL ? ERR_CORRUPT : OK;
 }
 
-static enum err drop(struct op_context *ox, struct account_id a, const struct going *list, uint32_t n)
+/* Of a copy that may end in the middle of a row, and whose emails are gone already. */
+static enum err forget_row(struct op_context *ox, struct account_id a, const struct kept_key *at)
+{
+    struct key k;
+    uint32_t budget = UINT32_MAX;
+    bool done;
+    key_account(&k, &ox->store, a, ACCOUNT_KEPT);
+    key_u64(&k, at->ms);
+    key_u32(&k, at->mailbox);
+    key_u32(&k, at->uid);
+    return store_del_range(&ox->store, &k, &budget, &done);
+}
+
+static enum err drop_row(struct op_context *ox, struct account_id a, const struct going *g)
+{
+    enum err e = kept_del(&ox->store, a, &g->at);
+    return e == OK ? email_ref_drop(&ox->store, a, g->row.email, ox->head.entry_ms) : e;
+}
+
+static enum err drop(struct op_context *ox, struct account_id a, const struct going *list, uint32_t n, bool whole)
 {
     struct kept_totals gone = {.messages = n};
     enum err e = OK;
     for (uint32_t i = 0; e == OK && i < n; i++) {
         gone.bytes += list[i].row.size;
-        e = kept_del(&ox->store, a, &list[i].at);
-        if (e == OK) {
-            e = email_ref_drop(&ox->store, a, list[i].row.email, ox->head.entry_ms);
-        }
+        e = whole ? drop_row(ox, a, &list[i]) : forget_row(ox, a, &list[i].at);
         if (e == OK && (i + 1 == n || list[i + 1].at.ms != list[i].at.ms)) {
             e = kept_time_settle(&ox->store, a, list[i].at.ms);
         }
     }
     ox->changed = ox->changed || n > 0;
     return e == OK ? kept_totals_sub(&ox->store, a, &gone) : e;
+}
+
+/* The account's rows are on their way to another shard, or from one: none may go for a moment. */
+static enum err is_still(struct op_context *ox, struct account_id a, bool *out)
+{
+    struct op_account *account;
+    enum err e = op_account_any(ox, a.v, &account);
+    if (e != OK) {
+        return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
+    }
+    uint32_t state = account->row.state;
+    *out =
+        state == ACCOUNT_FENCED || state == ACCOUNT_ARRIVING || state == ACCOUNT_ARRIVED || state == ACCOUNT_CANCELLED;
+    return OK;
 }
 
 enum err keeping_drop_before(struct op_context *ox, uint64_t before_ms, uint32_t max, uint64_t bytes)
@@ -155,14 +185,21 @@ enum err keeping_drop_before(struct op_context *ox, uint64_t before_ms, uint32_t
         struct account_id a;
         uint32_t n = 0;
         enum err e = kept_time_first(&ox->store, &ms, &a);
+        bool still = false;
         if (e == ERR_NOTFOUND || (e == OK && ms >= before_ms)) {
+            return OK;
+        }
+        if (e == OK) {
+            e = is_still(ox, a, &still);
+        }
+        if (e == OK && still) {
             return OK;
         }
         if (e == OK) {
             e = collect(ox, a, &ms, list, &left, &n);
         }
         if (e == OK) {
-            e = drop(ox, a, list, n);
+            e = drop(ox, a, list, n, true);
         }
         if (e != OK) {
             return e;
@@ -171,7 +208,7 @@ enum err keeping_drop_before(struct op_context *ox, uint64_t before_ms, uint32_t
     return OK;
 }
 
-enum err keeping_drop_account(struct op_context *ox, struct account_id a, uint32_t max, bool *out_done)
+static enum err drop_account(struct op_context *ox, struct account_id a, uint32_t max, bool whole, bool *out_done)
 {
     uint32_t n = 0;
     struct bound left = {max, UINT64_MAX};
@@ -181,10 +218,20 @@ enum err keeping_drop_account(struct op_context *ox, struct account_id a, uint32
     }
     enum err e = collect(ox, a, NULL, list, &left, &n);
     if (e == OK) {
-        e = drop(ox, a, list, n);
+        e = drop(ox, a, list, n, whole);
     }
     if (e == OK) {
         *out_done = n == 0;
     }
     return e;
+}
+
+enum err keeping_drop_account(struct op_context *ox, struct account_id a, uint32_t max, bool *out_done)
+{
+    return drop_account(ox, a, max, true, out_done);
+}
+
+enum err keeping_forget_account(struct op_context *ox, struct account_id a, uint32_t max, bool *out_done)
+{
+    return drop_account(ox, a, max, false, out_done);
 }

@@ -4,6 +4,7 @@
 #include "storage/apply/keeping.h"
 #include "storage/apply/purge.h"
 #include "storage/apply/staging.h"
+#include "storage/mailbox/moving.h"
 
 /* --- a mailbox --- */
 
@@ -238,13 +239,44 @@ static enum err remove_row(struct op_context *ox, struct op_account *a)
     return e == OK ? purge_queue_del(&ox->store, a->id, 0) : e;
 }
 
+/* An account that lives elsewhere, with no rows left but its own, which tells so for a day, and what it was asked. It
+ * leaves the queue, where thousands of them would hide what is to be done: the walk over accounts finds it again. */
+static enum err remove_away(struct op_context *ox, struct op_account *a)
+{
+    struct key k;
+    struct purge_queued q;
+    enum err e = purge_queue_get(&ox->store, a->id, 0, &q);
+    if (e == OK) {
+        a->row.created_ms = ox->head.entry_ms;
+        return purge_queue_del(&ox->store, a->id, 0);
+    }
+    if (e == ERR_NOTFOUND) {
+        e = dedupe_expire(&ox->store, a->id, &a->row, ox->head.entry_ms, DEDUPE_MS_DEFAULT, PURGE_DEDUPE_MAX);
+    }
+    if (e != OK || !moved_over(&a->row, ox->head.entry_ms)) {
+        return e;
+    }
+    a->dirty = false;
+    key_account(&k, &ox->store, a->id, ACCOUNT_ROW);
+    return store_del_must(&ox->store, &k);
+}
+
 enum err purge_account(struct op_context *ox, struct op_account *a)
 {
+    bool bare = false;
+    if (a->row.state == ACCOUNT_MOVED) {
+        enum err e = moving_account_bare(&ox->store, a->id, &bare);
+        if (e != OK || bare) {
+            a->dirty = e == OK;
+            return e == OK ? remove_away(ox, a) : e;
+        }
+    }
     uint32_t mailbox;
     bool done = false;
     size_t killed = 0;
     a->dirty = true;
-    enum err e = a->row.uploads > 0 ? kill_staged(ox, a->id.v, &killed) : OK;
+    bool goes = a->row.state == ACCOUNT_REMOVED;
+    enum err e = goes && a->row.uploads > 0 ? kill_staged(ox, a->id.v, &killed) : OK;
     if (e != OK || killed > 0) {
         return e;
     }
@@ -258,7 +290,62 @@ enum err purge_account(struct op_context *ox, struct op_account *a)
     if (e == OK && done) {
         e = remove_rest(ox, a->id, &done);
     }
-    return e == OK && done ? remove_row(ox, a) : e;
+    return e == OK && done && goes ? remove_row(ox, a) : e;
+}
+
+/* The first emails of a copy, a few at a time. */
+static enum err drop_emails(struct op_context *ox, struct account_id a, bool *out_done)
+{
+    for (uint32_t i = 0; i < OP_UIDS_MAX; i++) {
+        struct key prefix;
+        struct scan sc;
+        struct slice rest;
+        struct slice value;
+        uint64_t email = 0;
+        key_account(&prefix, &ox->store, a, ACCOUNT_EMAILS);
+        enum err e = scan_open(&sc, &ox->store, &prefix);
+        if (e != OK) {
+            return e;
+        }
+        e = scan_next(&sc, &rest, &value);
+        if (e == OK) {
+            email = rest.n == 8 ? get_be64(rest.p) : 0;
+        }
+        scan_close(&sc);
+        if (e != OK) {
+            *out_done = e == ERR_NOTFOUND;
+            return e == ERR_NOTFOUND ? OK : e;
+        }
+        e = email_drop_row(&ox->store, a, email, ox->head.entry_ms);
+        if (e != OK) {
+            return e;
+        }
+    }
+    *out_done = false;
+    return OK;
+}
+
+enum err purge_cancelled(struct op_context *ox, struct op_account *a)
+{
+    static const enum account_table tables[] = {
+        ACCOUNT_MAILBOXES, ACCOUNT_NODES,      ACCOUNT_SUBSCRIBED, ACCOUNT_TREE,    ACCOUNT_KEYWORDS, ACCOUNT_MESSAGES,
+        ACCOUNT_OVERFLOW,  ACCOUNT_EMAIL_REFS, ACCOUNT_THREADS,    ACCOUNT_CHANGES, ACCOUNT_EXPUNGED};
+    uint32_t budget = PURGE_ROWS_MAX;
+    bool done = false;
+    a->dirty = true;
+    enum err e = drop_emails(ox, a->id, &done);
+    if (e == OK && done) {
+        e = keeping_forget_account(ox, a->id, KEPT_DROP_MAX, &done);
+    }
+    for (size_t i = 0; e == OK && done && i < sizeof(tables) / sizeof(tables[0]); i++) {
+        struct key k;
+        key_account(&k, &ox->store, a->id, tables[i]);
+        e = store_del_range(&ox->store, &k, &budget, &done);
+    }
+    if (e == OK && done) {
+        e = remove_rest(ox, a->id, &done);
+    }
+    return e == OK && done ? remove_away(ox, a) : e;
 }
 
 /* --- the shard --- */
@@ -279,11 +366,11 @@ static enum err take_copy(struct op_context *ox, struct slice rest, struct slice
         return e;
     }
     e = account_get_live(&ox->store, a, &row);
-    if (e == OK) {
+    if (e == OK && account_writable(row.state) == OK) {
         out->account = a.v;
         memcpy(out->id, rest.p + 8, sizeof(out->id));
     }
-    return e == ERR_NOTFOUND ? OK : e;
+    return e == ERR_NOTFOUND || e == ERR_UNAVAILABLE || e == ERR_MOVED ? OK : e;
 }
 
 /* The first copy that has to be undone; account 0 when there is none. */

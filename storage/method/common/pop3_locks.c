@@ -11,7 +11,7 @@ struct lease {
     struct hmap_node node;
     struct list age; /* by the time of the last renewal */
     uint64_t account;
-    uint64_t term;
+    struct pop3_leader leader;
     uint64_t until_ms;
     struct u128 token;
 };
@@ -110,12 +110,12 @@ static enum err lease_new(struct pop3_locks *p, struct account_id a, struct slic
     return OK;
 }
 
-static enum err take(struct pop3_locks *p, struct account_id a, struct slice token, uint64_t term, uint64_t now_ms,
-                     struct lease **out)
+static enum err take(struct pop3_locks *p, struct account_id a, struct slice token, struct pop3_leader leader,
+                     uint64_t now_ms, struct lease **out)
 {
     drop_expired(p, now_ms);
     struct lease *l = find(p, a);
-    if (l != NULL && l->term != term) {
+    if (l != NULL && (l->leader.term != leader.term || l->leader.shard.v != leader.shard.v)) {
         drop(p, l); /* given under another leadership */
         l = NULL;
     }
@@ -128,7 +128,7 @@ static enum err take(struct pop3_locks *p, struct account_id a, struct slice tok
             return e;
         }
     }
-    l->term = term;
+    l->leader = leader;
     l->until_ms = now_ms + POP3_LEASE_MS;
     list_remove(&l->age);
     list_push_back(&p->by_age, &l->age);
@@ -136,15 +136,15 @@ static enum err take(struct pop3_locks *p, struct account_id a, struct slice tok
     return OK;
 }
 
-enum err pop3_locks_take(struct pop3_locks *p, struct account_id a, struct slice token, uint64_t term, uint64_t now_ms,
-                         struct u128 *out_token)
+enum err pop3_locks_take(struct pop3_locks *p, struct account_id a, struct slice token, struct pop3_leader leader,
+                         uint64_t now_ms, struct u128 *out_token)
 {
     struct lease *l;
     if (token.n != 0 && token.n != sizeof(l->token.b)) {
         return ERR_INVAL;
     }
     (void)pthread_mutex_lock(&p->lock);
-    enum err e = take(p, a, token, term, now_ms, &l);
+    enum err e = take(p, a, token, leader, now_ms, &l);
     if (e == OK) {
         *out_token = l->token;
     }

@@ -163,8 +163,13 @@ void Post::deliver(Device *d)
     uint64_t marker = next_marker_++;
     const Mail &m = ledger.mail(marker, mail_bytes(this, below(1 << 20)));
     std::vector<Account *> to = {d->account};
+    uint32_t shard = believed(*d, *d->account);
     for (auto &[id, a] : accounts_) {
-        if (a->shard == d->account->shard && a.get() != d->account && chance(30)) {
+        if (post.move_per_min != 0 && a.get() != d->account && chance(5)) {
+            uint32_t now_in = where(*a, nullptr); /* the directory has told */
+            d->shards[id] = now_in != 0 ? now_in : believed(*d, *a);
+        }
+        if (believed(*d, *a) == shard && a.get() != d->account && chance(30)) {
             to.push_back(a.get());
         }
     }
@@ -207,6 +212,10 @@ void Post::append(Device *d, const Upload *u)
     op.flags = below(2) == 0 ? FLAG_SEEN : 0;
     a->fates[marker];
     CallRef c = call(d, METHOD_APPEND, &op.base);
+    if (u != nullptr) {
+        c->stays = true;
+        c->shard = u->shard;
+    }
     c->body = u != nullptr ? "" : m.body;
     ASK(d, c, appended(a, marker, box, r, s));
 }
@@ -224,6 +233,7 @@ void Post::upload(Device *d)
     ASK(d, c, {
         if (r.status == OK) {
             u->index = mail::unpack<Pb__OpStageBeginResult>(r.meta)->staged_index;
+            u->shard = c->shard;
             upload_more(d, u);
         }
     });
@@ -241,6 +251,8 @@ void Post::upload_more(Device *d, const std::shared_ptr<Upload> &u)
     op.staged_index = u->index;
     op.offset = static_cast<uint32_t>(u->sent);
     CallRef c = call(d, METHOD_STAGE_CHUNK, &op.base);
+    c->stays = true;
+    c->shard = u->shard;
     c->staged_index = u->index;
     c->staged_offset = u->sent;
     c->body = body.substr(u->sent, ROW * (1 + below(2)));

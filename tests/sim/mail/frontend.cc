@@ -15,7 +15,8 @@ CallRef Post::call(Device *d, enum method m, const ProtobufCMessage *op)
     auto c = std::make_shared<Call>();
     struct u128 id = rng_u128(rng());
     c->number = next_call_++;
-    c->shard = d->account->shard;
+    c->shard = believed(*d, *d->account);
+    c->stays = m == METHOD_DELIVER;
     c->method = m;
     c->account = d->account->id;
     c->device = d->number;
@@ -25,6 +26,32 @@ CallRef Post::call(Device *d, enum method m, const ProtobufCMessage *op)
     c->begun = stamp();
     c->deadline = now() + post.deadline_ms;
     return c;
+}
+
+uint32_t Post::believed(const Device &d, const Account &a) const
+{
+    auto it = d.shards.find(a.id);
+    return it == d.shards.end() ? a.shard : it->second;
+}
+
+/* The account lives elsewhere: the same call there, as session/backend.c does. False: it is answered now. */
+bool Post::follow(const CallRef &c, const Answer &a)
+{
+    EXPECT_NE(a.moved_to, 0u);
+    EXPECT_NE(c->method, METHOD_DELIVER) << "a delivery stays where it was sent";
+    happened["calls that followed an account"]++;
+    devices_[c->device]->shards[c->account] = a.moved_to;
+    c->open--; /* refused, and not recorded */
+    if (c->stays) {
+        Answer gone;
+        gone.status = ERR_UNAVAILABLE;
+        gone.sure = c->open == 0;
+        finish(c, gone);
+        return false;
+    }
+    c->shard = a.moved_to;
+    c->silent_at = now() + 1 + below(20);
+    return true;
 }
 
 /* Who leads, as the device's frontend believes; 0: nobody known. */
@@ -86,7 +113,7 @@ static bool not_taken(enum err e)
 
 static bool try_again(enum err e)
 {
-    return not_taken(e) || e == ERR_UNAVAILABLE || e == ERR_CLOSED || e == ERR_TIMEOUT || e == ERR_IO;
+    return not_taken(e) || e == ERR_MOVED || e == ERR_UNAVAILABLE || e == ERR_CLOSED || e == ERR_TIMEOUT || e == ERR_IO;
 }
 
 /* Its answer, whatever it is, is what any other attempt gets. Steps of an upload are no operations: done again, they
@@ -115,6 +142,10 @@ void Post::answered(const CallRef &c, uint64_t number, uint64_t node, const Answ
         EXPECT_TRUE(!both || (a.status == c->answer.status && core_of(*c, a) == core_of(*c, c->answer)))
             << mail::method_name(c->method) << " was answered twice, " << err_name(c->answer.status) << " and "
             << err_name(a.status) << ", in different ways";
+        return;
+    }
+    if (a.status == ERR_MOVED) {
+        (void)follow(c, a);
         return;
     }
     if (!try_again(a.status)) {

@@ -122,7 +122,7 @@ void Post::turned(cluster::Node *n)
 
 bool Post::idle()
 {
-    return calls_.empty() && later_.empty();
+    return calls_.empty() && later_.empty() && !moving_;
 }
 
 void Post::clients()
@@ -133,6 +133,7 @@ void Post::clients()
         what();
     }
     watch_calls();
+    moves();
     if (quiet()) {
         return;
     }
@@ -167,14 +168,7 @@ void Post::housekeep()
                                                 &op.account, &op.mailbox, &due);
             kv_abort(t);
             if (e == OK && due) {
-                auto c = std::make_shared<Call>();
-                struct u128 id = rng_u128(&n->rng);
-                c->shard = s;
-                c->method = METHOD_PURGE;
-                c->account = op.account;
-                c->id.assign(reinterpret_cast<const char *>(id.b), sizeof(id.b));
-                c->issue_ms = n->clock.wall_ms;
-                c->op = mail::pack(&op.base);
+                CallRef c = own_call(n.get(), s, METHOD_PURGE, op.account, mail::pack(&op.base));
                 happened["purge steps"]++;
                 propose(n.get(), c, false, [](const Answer &) {});
             }
@@ -260,12 +254,21 @@ void Post::check_rows(cluster::Node *n, struct kv_txn *t, bool at_end)
 /* Every mailbox, row and body, as the leader has it now. */
 void Post::read_everything(Account *a)
 {
-    cluster::Node *n = leader_of(a->shard);
+    unsigned places = 0;
+    uint32_t shard = where(*a, &places);
+    cluster::Node *n = leader_of(shard);
+    EXPECT_EQ(places, 1u) << "an account lives in one shard";
+    happened["accounts that ended elsewhere"] += shard != a->shard;
     auto now_read = [&](enum method m, const ProtobufCMessage *op,
                         const std::function<void(const Answer &, Span)> &then) {
         Answer r;
         Span s = {stamp(), 0};
-        r.status = read(n, a->shard, m, mail::pack(op), &r.meta, &r.attach);
+        Call c;
+        c.shard = shard;
+        c.method = m;
+        c.account = a->id;
+        c.op = mail::pack(op);
+        r.status = read(n, c, &r);
         r.sure = true;
         s.ended = stamp();
         then(r, s);

@@ -10,6 +10,7 @@
 #include "proto/rpc/method.h"
 #include "storage/apply/entry.h"
 #include "storage/apply/housekeeping.h"
+#include "storage/apply/mover.h"
 #include "storage/mailbox/read_cache.h"
 
 struct ProtobufCMessage;
@@ -34,6 +35,7 @@ struct PostOptions : cluster::Options {
     uint64_t silence_ms = 2500; /* then another node is asked */
     bool confirm_checks = true; /* false: what a leader checks before it proposes, it refuses unconfirmed */
     int check_percent = 10;     /* of the starts: the whole store is verified */
+    int move_per_min = 0;       /* accounts that move to another shard: of three or more */
 };
 
 /* What came of a call. */
@@ -41,6 +43,7 @@ struct Answer {
     enum err status = ERR_TIMEOUT;
     std::string meta;
     std::string attach;
+    uint32_t moved_to = 0; /* of ERR_MOVED */
     /* OK, or: it certainly has not happened and will not, whatever other attempts are under way. */
     bool sure = false;
 };
@@ -58,6 +61,7 @@ struct Call {
     std::string body;
     uint64_t staged_index = 0; /* of a chunk */
     uint64_t staged_offset = 0;
+    bool stays = false; /* what it names is in that shard only: it does not follow an account that moved */
 
     uint64_t begun = 0; /* stamp */
     uint64_t deadline = 0;
@@ -82,6 +86,7 @@ struct Session {
 struct Upload {
     uint64_t marker = 0;
     uint64_t index = 0;
+    uint32_t shard = 0;
     size_t sent = 0;
     uint32_t size = 0;
 };
@@ -92,7 +97,10 @@ struct Device {
     bool busy = false;
     uint64_t next_at = 0;
     Session session;
+    std::map<uint64_t, uint32_t> shards; /* where it takes accounts to live, when that is not where they were made */
 };
+
+struct Drive;
 
 class Post : public cluster::World
 {
@@ -124,6 +132,8 @@ class Post : public cluster::World
         struct repl_fsm inner = {};
         std::vector<std::pair<uint64_t, cluster::Applied>> open;
         struct housekeeping housekeeping = {};
+        std::map<uint64_t, std::shared_ptr<Drive>> drives;         /* moves, by account */
+        std::map<std::pair<uint64_t, uint32_t>, uint64_t> carries; /* handoffs: not to be sent before */
     };
     using Reply = std::function<void(const Answer &)>;
 
@@ -156,6 +166,19 @@ class Post : public cluster::World
     bool cut_off(const CallRef &c, uint64_t node);
     uint64_t &leader(const CallRef &c);
 
+    /* moving.cc */
+    CallRef own_call(cluster::Node *n, uint32_t shard, enum method m, uint64_t account, std::string op);
+    void send_own(const CallRef &c, const Reply &reply);
+    void start_move();
+    void moves();
+    void drive_moves(cluster::Node *n, uint32_t shard, const struct store *s);
+    void drive(cluster::Node *n, const std::shared_ptr<Drive> &d, const struct store *s);
+    void carry(cluster::Node *n, uint32_t shard, const struct store *s);
+    void carried(cluster::Node *n, uint32_t shard, std::pair<uint64_t, uint32_t> key, const Answer &a);
+    uint32_t where(const Account &a, unsigned *out_places);
+    uint32_t believed(const Device &d, const Account &a) const;
+    bool follow(const CallRef &c, const Answer &a);
+
     /* server.cc */
     void serve(cluster::Node *n, const CallRef &c, const Reply &reply);
     void serve_write(cluster::Node *n, const CallRef &c, const Reply &reply);
@@ -163,8 +186,7 @@ class Post : public cluster::World
     void propose(cluster::Node *n, const CallRef &c, bool grows, const Reply &reply);
     void serve_read(cluster::Node *n, const CallRef &c, const Reply &reply);
     void confirmed(cluster::Node *n, const CallRef &c, const Reply &reply, std::function<void()> then);
-    enum err read(cluster::Node *n, uint32_t shard, enum method m, const std::string &op, std::string *meta,
-                  std::string *attach);
+    enum err read(cluster::Node *n, const Call &c, Answer *out);
 
     /* device.cc: what devices do */
     void use(Device *d);
@@ -220,6 +242,7 @@ class Post : public cluster::World
     uint64_t next_marker_ = 1;
     uint64_t next_name_ = 1;
     uint64_t next_call_ = 1;
+    bool moving_ = false; /* as of the last look */
 };
 
 } // namespace post

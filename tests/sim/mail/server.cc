@@ -79,6 +79,13 @@ bool Post::precheck(cluster::Node *n, const CallRef &c, const Reply &reply, bool
                                   static_cast<uint32_t>(c->body.size()), out_grows, &done, &result);
     kv_abort(t);
     Answer a = status_answer(e);
+    if (e == ERR_MOVED) {
+        struct store s = {};
+        EXPECT_EQ(kv_begin(n->kv, false, &s.t), OK);
+        memcpy(s.prefix, prefix, sizeof(s.prefix));
+        EXPECT_EQ(account_moved_to(&s, {c->account}, &a.moved_to), OK);
+        kv_abort(s.t);
+    }
     if (e == OK && done) {
         a.status = err_from_wire(get_le32(buf_slice(&result).p));
         a.meta.assign(reinterpret_cast<const char *>(buf_slice(&result).p) + APPLY_RESULT_HEAD_BYTES,
@@ -114,6 +121,10 @@ void Post::propose(cluster::Node *n, const CallRef &c, bool grows, const Reply &
             ASSERT_GE(result.size(), static_cast<size_t>(APPLY_RESULT_HEAD_BYTES));
             a.status = err_from_wire(get_le32(reinterpret_cast<const uint8_t *>(result.data())));
             a.meta = result.substr(APPLY_RESULT_HEAD_BYTES);
+            if (a.status == ERR_MOVED && a.meta.size() == 4) {
+                a.moved_to = get_le32(reinterpret_cast<const uint8_t *>(a.meta.data()));
+                a.meta.clear();
+            }
         }
         reply(a);
     };
@@ -143,14 +154,14 @@ void Post::serve_read(cluster::Node *n, const CallRef &c, const Reply &reply)
     happened["reads that ask an old leader"] += best != nullptr && best != n;
     confirmed(n, c, reply, [this, n, c, reply] {
         Answer a;
-        a.status = read(n, c->shard, c->method, c->op, &a.meta, &a.attach);
+        a.status = read(n, *c, &a);
         reply(a);
     });
 }
 
-enum err Post::read(cluster::Node *n, uint32_t shard, enum method m, const std::string &op, std::string *meta,
-                    std::string *attach)
+enum err Post::read(cluster::Node *n, const Call &c, Answer *out)
 {
+    const std::string &op = c.op;
     struct arena arena;
     struct buf meta_buf;
     struct buf attach_buf;
@@ -162,19 +173,25 @@ enum err Post::read(cluster::Node *n, uint32_t shard, enum method m, const std::
     arena_init(&arena, READ_ARENA_BYTES);
     buf_init(&meta_buf, SIZE_MAX / 2);
     buf_init(&attach_buf, SIZE_MAX / 2);
-    EXPECT_EQ(volume_state_prefix(n->volume, shard_id{shard}, rc.prefix), OK);
-    rc.shard.v = shard;
+    EXPECT_EQ(volume_state_prefix(n->volume, shard_id{c.shard}, rc.prefix), OK);
+    rc.shard.v = c.shard;
     rc.deadline_ms = UINT64_MAX;
     rc.cache = caches_[n->id - 1];
     rc.arena = &arena;
-    e = storage_method_run(&rc, m, slice_make(op.data(), op.size()), &meta_buf, &attach_buf);
-    meta->assign(reinterpret_cast<const char *>(buf_slice(&meta_buf).p), meta_buf.len);
-    attach->assign(reinterpret_cast<const char *>(buf_slice(&attach_buf).p), attach_buf.len);
+    e = storage_method_run(&rc, c.method, slice_make(op.data(), op.size()), &meta_buf, &attach_buf);
+    if (e == ERR_MOVED) {
+        struct store s = {};
+        s.t = rc.txn;
+        memcpy(s.prefix, rc.prefix, sizeof(s.prefix));
+        EXPECT_EQ(account_moved_to(&s, {c.account}, &out->moved_to), OK);
+    }
+    out->meta.assign(reinterpret_cast<const char *>(buf_slice(&meta_buf).p), meta_buf.len);
+    out->attach.assign(reinterpret_cast<const char *>(buf_slice(&attach_buf).p), attach_buf.len);
     kv_abort(rc.txn);
     buf_fini(&meta_buf);
     buf_fini(&attach_buf);
     arena_fini(&arena);
-    EXPECT_NE(e, ERR_CORRUPT) << mail::method_name(m);
+    EXPECT_NE(e, ERR_CORRUPT) << mail::method_name(c.method);
     return e;
 }
 

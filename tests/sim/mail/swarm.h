@@ -73,6 +73,8 @@ inline PostOptions swarm(uint64_t seed)
         lease(&o, some({0, 5, 20}));
         o.hand_over_and_stall_percent = some({0, 30});
     }
+    o.move_per_min = o.shards > 2 ? some({0, 30, 120}) : 0; /* the first shard is the directory's: nobody leaves it */
+    o.move_per_min = static_cast<int>(env("PB_SIM_MOVES", static_cast<uint64_t>(o.move_per_min)));
     return o;
 }
 
@@ -97,7 +99,7 @@ inline PostOptions fierce(uint64_t seed)
     o.call_delay_ms = 4;
     o.call_loss_percent = 1;
     o.lease_percent = 0;
-    o.hand_over_and_stall_percent = o.jump_per_min = 0;
+    o.hand_over_and_stall_percent = o.jump_per_min = o.move_per_min = 0;
     return o;
 }
 

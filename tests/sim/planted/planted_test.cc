@@ -1,4 +1,4 @@
-/* Does the simulator find bugs? Each of seven, planted in the code that runs in it, must be found within a bounded
+/* Does the simulator find bugs? Each of eight, planted in the code that runs in it, must be found within a bounded
  * number of seeds, and without one there must be nothing to find. A seed runs in a process of its own.
  * PB_SIM_FROM, PB_SIM_SEEDS: from which seed on, how many; PB_SIM_ALL=1: not only the first that finds it;
  * PB_SIM_CLIENTS_ONLY=1: nobody looks into the nodes; PB_SIM_SWARM=1: under the faults of sim_mail. */
@@ -143,6 +143,17 @@ TEST(Planted, ALeaseThatOutlivesATransferIsFound)
     });
 }
 
+TEST(Planted, AMoveWhoseFenceLetsWritesPassIsFound)
+{
+    must_be_found(PLANT_MOVE_FENCE, [](post::PostOptions *o) {
+        o->shards = 3;
+        o->move_per_min = 200;
+        o->call_loss_percent = 10;
+        o->staged_percent = 0; /* nothing that a fence would wait for */
+        o->write_percent = 80;
+    });
+}
+
 TEST(Planted, WithoutABugNothingIsFound)
 {
     for (uint64_t seed = 1; seed <= 3 && !HasFailure(); seed++) {
@@ -154,6 +165,8 @@ TEST(Planted, WithoutABugNothingIsFound)
             o->partition_per_min = o->transfer_per_min = 10;
             o->hand_over_and_stall_percent = 50;
             post::lease(o, 20);
+            o->shards = 3;
+            o->move_per_min = 200;
         };
         std::string out = run(seed, PLANT_NONE, all, &found);
         EXPECT_FALSE(found) << out;

@@ -24,6 +24,7 @@ class FakeNode
     std::vector<Row> rows;
     Answer answer; /* of everything but the map; default: the leader answers, others name it */
     std::map<uint64_t, uint64_t> modseqs;
+    std::map<uint64_t, uint32_t> moved; /* accounts that it says live in another shard */
 
     FakeNode(uint64_t number, const std::string &dir) : id(number)
     {
@@ -187,11 +188,16 @@ class FakeNode
         Pb__ReadWatch *q = pb__read_watch__unpack(nullptr, meta.n, meta.p);
         Pb__ReadWatchResult a = PB__READ_WATCH_RESULT__INIT;
         std::string out(q->n_accounts * 8, 0);
+        std::string shards(q->n_accounts * 4, 0);
         for (size_t i = 0; i < q->n_accounts; i++) {
             put_le64((uint8_t *)&out[i * 8], modseqs[q->accounts[i]]);
+            put_le32((uint8_t *)&shards[i * 4], moved.count(q->accounts[i]) != 0 ? moved[q->accounts[i]] : 0);
         }
         pb__read_watch__free_unpacked(q, nullptr);
         a.modseqs = bytes_of(out);
+        if (!moved.empty()) {
+            a.shards = bytes_of(shards);
+        }
         return pack(&a.base);
     }
 
@@ -232,6 +238,7 @@ class ClusterTest : public ::testing::Test
     std::map<uint64_t, std::unique_ptr<FakeNode>> nodes;
     struct backend *backend = nullptr;
     struct server *server = nullptr;
+    uint32_t answered_in = 0; /* the shard of the last call's answer */
 
     void SetUp() override
     {
@@ -323,7 +330,7 @@ class ClusterTest : public ::testing::Test
         return by;
     }
 
-    uint64_t call_on_fiber(uint32_t shard, uint32_t timeout_ms = 0, enum err *status = nullptr)
+    uint64_t call_on_fiber(uint32_t shard, uint32_t timeout_ms = 0, enum err *status = nullptr, bool stays = false)
     {
         struct arena arena;
         struct backend_reply reply;
@@ -335,7 +342,9 @@ class ClusterTest : public ::testing::Test
         req.method = METHOD_ACCOUNT;
         req.message = &q.base;
         req.timeout_ms = timeout_ms;
+        req.stays = stays;
         enum err e = backend_call(backend, &req, &arena, &reply);
+        answered_in = reply.shard.v;
         uint64_t by = e == OK ? ((const Pb__ReadAccountResult *)(const void *)reply.message)->used_messages : 0;
         backend_reply_fini(&reply);
         arena_fini(&arena);

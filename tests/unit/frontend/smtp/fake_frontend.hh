@@ -412,7 +412,7 @@ err backend_call(backend *, const backend_request *req, arena *, backend_reply *
     }
     return e;
 }
-err backend_account_call(backend *b, const account_ref *a, method m, const ProtobufCMessage *message, slice attach,
+err backend_account_call(backend *b, account_ref *a, method m, const ProtobufCMessage *message, slice attach,
                          arena *arena, backend_reply *out)
 {
     backend_request req = {};
@@ -440,6 +440,9 @@ err backend_upload_begin(backend *, shard_id shard, account_id account, uint64_t
     fake().uploads_open++;
     *out = reinterpret_cast<backend_upload *>(new fake_upload{shard.v, account.v, "", false});
     return OK;
+}
+void backend_upload_for_delivery(backend_upload *)
+{
 }
 err backend_upload_write(backend_upload *u, slice bytes)
 {

@@ -3,6 +3,7 @@
 #include <functional>
 #include <set>
 
+#include "storage/apply/mover.h"
 #include "storage/apply/op.h"
 #include "tests/unit/storage/apply/shard.h"
 
@@ -19,9 +20,11 @@ struct Entry {
     std::string op;
     uint64_t account;
     std::string body;
-    uint64_t later_ms = 0; /* applied that long after the state was made */
-    uint64_t removed = 0;  /* this account is removed first */
-    bool keep = false;     /* what it expunges */
+    uint64_t later_ms = 0;            /* applied that long after the state was made */
+    uint64_t removed = 0;             /* this account is removed first */
+    bool keep = false;                /* what it expunges */
+    size_t arrived = 0;               /* so many requests of a move into the shard are applied first */
+    std::vector<uint32_t> steps = {}; /* the move of kMover goes through these first */
 };
 
 /* When set_up's kept messages were expunged. */
@@ -41,6 +44,90 @@ void set_up_kept(Shard &s)
     ASSERT_EQ(OK, s.remove(kAlice, "Lost").status);
     s.keeps = false;
     ASSERT_EQ(2u, s.kept(kAlice).size());
+}
+
+constexpr uint64_t kArriving = 21; /* comes from another shard */
+constexpr uint64_t kMover = 22;    /* leaves */
+
+/* What a mover sends to the shard for an account with mail in two mailboxes, one message in both: one is expunged after
+ * it was copied. */
+std::vector<Entry> arrival()
+{
+    Shard source(2, 8);
+    Shard target;
+    struct mover m;
+    struct mover_request r;
+    std::vector<Entry> sent;
+    rng_seeded_init(&source.rng, 77);
+    source.index = 3000;
+    EXPECT_EQ(OK, source.create_account(kArriving));
+    for (int i = 1; i <= 3; i++) {
+        EXPECT_EQ(OK, source.append(kArriving, "INBOX", simple_mail(i)).status);
+    }
+    uint64_t inbox = source.mailbox_id(kArriving, "INBOX");
+    EXPECT_EQ(OK, source.copy(kArriving, inbox, uids({1, 2}), "Archive").status);
+    Pb__OpMoveStart op = PB__OP_MOVE_START__INIT;
+    op.account = kArriving;
+    op.to = 1;
+    EXPECT_EQ(OK, source.apply(METHOD_MOVE_START, &op.base, kArriving).status);
+    mover_init(&m, source.shard, {kArriving}, 0);
+    mover_request_init(&r);
+    for (enum mover_next next = MOVER_SEND; next == MOVER_SEND;) {
+        struct store s = {};
+        EXPECT_EQ(OK, kv_begin(source.kv, false, &s.t));
+        memcpy(s.prefix, source.prefix, 5);
+        EXPECT_EQ(OK, mover_next(&m, &s, source.now_ms, &r, &next));
+        kv_abort(s.t);
+        if (next != MOVER_SEND) {
+            break;
+        }
+        Result got;
+        std::string bytes(reinterpret_cast<const char *>(buf_slice(&r.op).p), r.op.len);
+        Entry e = {r.method, bytes, kArriving,
+                   std::string(reinterpret_cast<const char *>(buf_slice(&r.body).p), r.body.len)};
+        if (r.shard.v == 1) {
+            sent.push_back(e);
+            got = target.apply_head(target.head_of(e.method, e.account, {}), e.op, e.body);
+        } else if (r.shard.v == 2) {
+            if (sent.size() == 4) {
+                EXPECT_EQ(OK, source.expunge(kArriving, inbox, uids({3})).status);
+            }
+            got = source.apply_head(source.head_of(e.method, e.account, {}), e.op, e.body);
+        }
+        EXPECT_EQ(OK, got.error);
+        EXPECT_EQ(OK, got.status) << r.method;
+        mover_answered(&m, &r, got.status, slice_make(got.bytes.data(), got.bytes.size()), source.now_ms);
+    }
+    mover_request_fini(&r);
+    EXPECT_EQ("", target.check());
+    return sent;
+}
+
+const std::vector<Entry> &arrival_requests()
+{
+    static const std::vector<Entry> all = arrival();
+    return all;
+}
+
+std::string move_step(const std::string &id, uint32_t state)
+{
+    Pb__OpMoveStep op = PB__OP_MOVE_STEP__INIT;
+    op.account = kMover;
+    op.id = bin(id);
+    op.state = state;
+    return packed(&op.base);
+}
+
+/* Of the move that set_up begins. */
+std::string move_id(Shard &s)
+{
+    struct store st = {};
+    struct move_row row = {};
+    EXPECT_EQ(OK, kv_begin(s.kv, false, &st.t));
+    memcpy(st.prefix, s.prefix, 5);
+    EXPECT_EQ(OK, move_get(&st, {kMover}, &row));
+    kv_abort(st.t);
+    return std::string(reinterpret_cast<char *>(row.id), sizeof(row.id));
 }
 
 /* The same state each time. */
@@ -86,6 +173,12 @@ void set_up(Shard &s)
     deliver.handoffs = hs;
     deliver.n_handoffs = 1;
     ASSERT_EQ(OK, s.apply(METHOD_DELIVER, &deliver.base, 0, m.raw).status);
+    ASSERT_EQ(OK, s.create_account(kMover));
+    ASSERT_EQ(OK, s.append(kMover, "INBOX", simple_mail(51)).status);
+    Pb__OpMoveStart leave = PB__OP_MOVE_START__INIT;
+    leave.account = kMover;
+    leave.to = 4;
+    ASSERT_EQ(OK, s.apply(METHOD_MOVE_START, &leave.base, kMover).status);
     s.index = 200;
 }
 
@@ -144,6 +237,14 @@ void prepare(Shard &s, const Entry &entry)
         Pb__OpAccountRemove op = PB__OP_ACCOUNT_REMOVE__INIT;
         op.account = entry.removed;
         ASSERT_EQ(OK, s.apply(METHOD_ACCOUNT_REMOVE, &op.base, entry.removed).status);
+    }
+    for (size_t i = 0; i < entry.arrived; i++) {
+        const Entry &a = arrival_requests()[i];
+        ASSERT_EQ(OK, s.apply_head(s.head_of(a.method, a.account, {}), a.op, a.body).status);
+    }
+    std::string id = entry.steps.empty() ? "" : move_id(s);
+    for (uint32_t state : entry.steps) {
+        ASSERT_EQ(OK, s.apply_head(s.head_of(METHOD_MOVE_STEP, kMover, {}), move_step(id, state)).status) << state;
     }
     s.now_ms += entry.later_ms;
 }
@@ -462,9 +563,91 @@ std::vector<Entry> shard_entries()
     return e;
 }
 
+/* Every step of a move, in both shards. */
+std::vector<Entry> move_entries()
+{
+    std::vector<Entry> e;
+    Pb__OpMoveStart start = PB__OP_MOVE_START__INIT;
+    start.account = kAlice;
+    start.to = 4;
+    e.push_back({METHOD_MOVE_START, pack(start), kAlice, ""});
+    Shard s;
+    set_up(s);
+    std::string id = move_id(s);
+    const std::vector<std::vector<uint32_t>> ways = {
+        {MOVE_FENCED, MOVE_SEALED, MOVE_OVER}, {MOVE_FENCED, MOVE_ABORTING, MOVE_OVER}, {MOVE_ABORTING, MOVE_OVER}};
+    for (const auto &way : ways) {
+        for (size_t i = 0; i < way.size(); i++) {
+            Entry step = {METHOD_MOVE_STEP, move_step(id, way[i]), kMover, ""};
+            step.steps.assign(way.begin(), way.begin() + static_cast<long>(i));
+            e.push_back(step);
+        }
+    }
+    /* mail for who has moved, and staging for it */
+    static Mail m = simple_mail(9);
+    Pb__Recipient r1 = PB__RECIPIENT__INIT;
+    Pb__Recipient r2 = PB__RECIPIENT__INIT;
+    Pb__Recipient *rs[] = {&r1, &r2};
+    Pb__Handoff h = PB__HANDOFF__INIT;
+    Pb__Handoff *hs[] = {&h};
+    Pb__BodySource body = PB__BODY_SOURCE__INIT;
+    Pb__OpDeliver deliver = PB__OP_DELIVER__INIT;
+    r1.account = kMover;
+    r2.account = kAlice;
+    h.shard = 4;
+    h.recipients = rs;
+    h.n_recipients = 1;
+    body.size = static_cast<uint32_t>(m.raw.size());
+    deliver.recipients = rs;
+    deliver.n_recipients = 2;
+    deliver.body = &body;
+    deliver.record = bin(m.record);
+    Entry mail = {METHOD_DELIVER, pack(deliver), kMover, m.raw};
+    mail.steps = {MOVE_FENCED, MOVE_SEALED};
+    e.push_back(mail);
+    deliver.handoffs = hs;
+    deliver.n_handoffs = 1;
+    mail.op = pack(deliver);
+    e.push_back(mail);
+    Pb__OpStageBegin begin = PB__OP_STAGE_BEGIN__INIT;
+    begin.account = kMover;
+    begin.size = 200000;
+    begin.away = true;
+    Entry stage = {METHOD_STAGE_BEGIN, pack(begin), kMover, ""};
+    stage.steps = mail.steps;
+    e.push_back(stage);
+    Pb__OpPurge purge = PB__OP_PURGE__INIT;
+    purge.account = kMover;
+    Entry moved = {METHOD_PURGE, pack(purge), kMover, ""};
+    moved.steps = {MOVE_FENCED, MOVE_SEALED, MOVE_OVER};
+    e.push_back(moved);
+    /* the other side */
+    for (size_t i = 0; i < arrival_requests().size(); i++) {
+        Entry a = arrival_requests()[i];
+        a.arrived = i;
+        e.push_back(a);
+    }
+    Pb__OpArriveEnd *end =
+        pb__op_arrive_end__unpack(nullptr, e.back().op.size(), reinterpret_cast<const uint8_t *>(e.back().op.data()));
+    EXPECT_EQ(PB__OP_ARRIVE_END__HOW__ACTIVATE, end->how);
+    end->how = PB__OP_ARRIVE_END__HOW__CANCEL;
+    Entry cancel = e.back();
+    cancel.op = pack(*end);
+    pb__op_arrive_end__free_unpacked(end, nullptr);
+    cancel.arrived = 5; /* in the middle */
+    e.push_back(cancel);
+    return e;
+}
+
 std::vector<Entry> directory_entries()
 {
     std::vector<Entry> e;
+    Pb__OpDirAccountMove dir_move = PB__OP_DIR_ACCOUNT_MOVE__INIT;
+    dir_move.name = const_cast<char *>("alice@example.test");
+    dir_move.account = 1;
+    dir_move.from = 1;
+    dir_move.to = 3;
+    e.push_back({METHOD_DIR_ACCOUNT_MOVE, pack(dir_move), 0, ""});
     Pb__OpDomainSet d = PB__OP_DOMAIN_SET__INIT;
     d.name = const_cast<char *>("other.test");
     e.push_back({METHOD_DOMAIN_SET, pack(d), 0, ""});
@@ -541,6 +724,9 @@ using Loop = std::function<void(uint32_t shard, const Entry &)>;
 void each_entry(const Loop &loop)
 {
     for (const Entry &e : shard_entries()) {
+        loop(1, e);
+    }
+    for (const Entry &e : move_entries()) {
         loop(1, e);
     }
     for (const Entry &e : directory_entries()) {
@@ -712,7 +898,7 @@ TEST(Failure, every_write_method_has_an_operation)
         EXPECT_NE(ERR_UNSUPPORTED, m == METHOD_STAGE_CHUNK ? OK : s.apply_head(h, "").status) << m;
         EXPECT_NE(ERR_UNSUPPORTED, s.apply_head(h, "\xff\xff").status) << m;
     }
-    struct entry_head h = s.head_of(static_cast<enum method>(99), 0, {});
+    struct entry_head h = s.head_of(static_cast<enum method>(126), 0, {});
     EXPECT_EQ(ERR_UNSUPPORTED, s.apply_head(h, "").status);
 }
 

@@ -297,7 +297,7 @@ TEST(ReadCache, is_shared_by_threads)
                 enum err e = read_cache_get(c, {1}, {i % 50}, n, UINT64_MAX, &got, &modseq);
                 EXPECT_TRUE(e == ERR_NOTFOUND || uidset_count(&got.uids) == n + 1);
                 mailbox_uids_fini(&got);
-                if (pop3_locks_take(locks, {i % 7 + 1}, slice_make(nullptr, 0), 1, i, &token) == OK) {
+                if (pop3_locks_take(locks, {i % 7 + 1}, slice_make(nullptr, 0), {{1}, 1}, i, &token) == OK) {
                     pop3_locks_release(locks, {i % 7 + 1}, slice_make(token.b, 16));
                 }
             }
@@ -308,6 +308,20 @@ TEST(ReadCache, is_shared_by_threads)
         t.join();
     }
     read_cache_free(c);
+    pop3_locks_free(locks);
+}
+
+TEST(Pop3Locks, a_lease_of_another_shard_or_term_is_none)
+{
+    struct pop3_locks *locks = nullptr;
+    struct u128 token;
+    struct slice none = slice_make(nullptr, 0);
+    ASSERT_EQ(OK, pop3_locks_new(&locks));
+    ASSERT_EQ(OK, pop3_locks_take(locks, {1}, none, {{1}, 2}, 0, &token));
+    EXPECT_EQ(ERR_LOCKED, pop3_locks_take(locks, {1}, none, {{1}, 2}, 1, &token));
+    EXPECT_EQ(OK, pop3_locks_take(locks, {1}, none, {{2}, 2}, 2, &token)) << "the account has moved to another shard";
+    EXPECT_EQ(ERR_LOCKED, pop3_locks_take(locks, {1}, none, {{2}, 2}, 3, &token));
+    EXPECT_EQ(OK, pop3_locks_take(locks, {1}, none, {{2}, 3}, 4, &token));
     pop3_locks_free(locks);
 }
 

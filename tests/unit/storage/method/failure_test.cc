@@ -15,6 +15,8 @@ namespace
 
 constexpr uint64_t kAlice = 11;
 constexpr uint64_t kLogFirst = 1000000;
+constexpr uint64_t kLeaving = 61;
+constexpr uint64_t kArriving = 62;
 
 struct Case {
     enum method method;
@@ -71,7 +73,24 @@ class MethodFailure : public ::testing::Test
         ASSERT_EQ(OK, s.expunge(kAlice, inbox, uids({5})).status);
         put_log(&s, kLogFirst,
                 {{REPL_ENTRY_COMMAND, 3, "an entry", std::string(9000, 'b')}, {REPL_ENTRY_BARRIER, 4, "", ""}});
+        move_accounts();
         fill_directory();
+    }
+
+    /* One leaves, another comes. */
+    void move_accounts()
+    {
+        static std::string id(16, 'i');
+        ASSERT_EQ(OK, s.create_account(kLeaving));
+        Pb__OpMoveStart start = PB__OP_MOVE_START__INIT;
+        start.account = kLeaving;
+        start.to = 2;
+        ASSERT_EQ(OK, s.apply(METHOD_MOVE_START, &start.base, kLeaving).status);
+        Pb__OpArriveBegin begin = PB__OP_ARRIVE_BEGIN__INIT;
+        begin.account = kArriving;
+        begin.id = bin(id);
+        begin.from = 3;
+        ASSERT_EQ(OK, s.apply(METHOD_ARRIVE_BEGIN, &begin.base, kArriving).status);
     }
 
     /* Enough for overflow rows. */
@@ -153,11 +172,13 @@ class MethodFailure : public ::testing::Test
         add(METHOD_KEPT, ask(&s, METHOD_KEPT, kept));
         kept.name = const_cast<char *>("INBOX");
         add(METHOD_KEPT, ask(&s, METHOD_KEPT, kept));
-        static uint64_t watched[] = {kAlice, 99};
+        static uint64_t watched[] = {kAlice, 99, kArriving};
         Pb__ReadWatch watch = PB__READ_WATCH__INIT;
         watch.accounts = watched;
-        watch.n_accounts = 2;
+        watch.n_accounts = 3;
         add(METHOD_WATCH, ask(&s, METHOD_WATCH, watch));
+        Pb__ReadMoves moves = PB__READ_MOVES__INIT;
+        add(METHOD_MOVES, ask(&s, METHOD_MOVES, moves));
         Pb__ReadPop3Lock lock = PB__READ_POP3_LOCK__INIT;
         static std::string token(16, 't');
         lock.account = kAlice;
