@@ -51,6 +51,7 @@ inline PostOptions swarm(uint64_t seed)
     o.stall_per_min = some({0, 0, 3, 8});
     o.change_per_min = some({0, 0, 40});
     o.quiet_ms = 3000;
+    o.table_per_min = o.change_per_min == 0 ? some({0, 20}) : 0;
     o.transfer_per_min = some({0, 4, 10});
     o.loss_percent = some({0, 1, 3});
     o.delay_ms = one_of({2, 5, 60});
@@ -93,7 +94,7 @@ inline PostOptions fierce(uint64_t seed)
     o.delay_ms = 5;
     o.commit_ms = 3;
     o.crash_per_min = o.blackout_per_min = o.stall_per_min = o.partition_per_min = o.full_per_min = 0;
-    o.cut_per_min = o.change_per_min = o.transfer_per_min = o.loss_percent = 0;
+    o.cut_per_min = o.change_per_min = o.table_per_min = o.transfer_per_min = o.loss_percent = 0;
     o.log_entries_max = 100000;
     o.silence_ms = 700;
     o.call_delay_ms = 4;

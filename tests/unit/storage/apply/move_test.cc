@@ -21,6 +21,17 @@ void fill(Rig &r)
     ASSERT_EQ(OK, r.one.copy(kAlice, inbox, uids({1, 2}), "Work/a").status);
     ASSERT_EQ(OK, r.one.copy(kAlice, inbox, uids({5, 6}), "Work/a", std::string(16, 'c')).status);
     ASSERT_EQ(OK, r.one.expunge(kAlice, inbox, uids({7})).status);
+    /* what is kept: alone, with a copy that lives, with a row in two pieces */
+    std::string deep(255, 'd');
+    for (int i = 1; i < 16; i++) {
+        deep += "/" + std::string(255, 'd');
+    }
+    ASSERT_EQ(OK, r.one.create(kAlice, deep).status);
+    ASSERT_EQ(OK, r.one.append(kAlice, deep, simple_mail(10)).status);
+    r.one.keeps = true;
+    ASSERT_EQ(OK, r.one.expunge(kAlice, inbox, uids({2, 8})).status);
+    ASSERT_EQ(OK, r.one.expunge(kAlice, r.one.mailbox_id(kAlice, deep), uids({1})).status);
+    r.one.keeps = false;
     /* a body that another account shares, a record in several pieces */
     std::string folded = "X: ";
     for (int i = 0; i < 200; i++) {
@@ -99,6 +110,34 @@ TEST(Move, an_account_is_the_same_in_the_other_shard)
 }
 
 /* Whatever request or answer is lost, and whoever leads then. */
+TEST(Move, what_is_kept_travels_and_nothing_of_it_is_dropped_meanwhile)
+{
+    Rig r;
+    fill(r);
+    auto kept = r.one.kept(kAlice);
+    ASSERT_EQ(3u, kept.size());
+    ASSERT_EQ(OK, r.start());
+    ASSERT_TRUE(r.run(MOVE_FENCED));
+    ASSERT_EQ(OK, r.one.kept_drop(UINT64_MAX).status);
+    r.before = [&](const struct mover_request &q) {
+        return q.shard.v != 2 || r.two.kept_drop(UINT64_MAX).status == OK;
+    };
+    ASSERT_TRUE(r.run());
+    auto there = r.two.kept(kAlice);
+    ASSERT_EQ(kept.size(), there.size());
+    for (size_t i = 0; i < kept.size(); i++) {
+        EXPECT_TRUE(kept[i].ms == there[i].ms && kept[i].uid == there[i].uid && kept[i].size == there[i].size);
+        EXPECT_EQ(kept[i].texts[0], there[i].texts[0]);
+    }
+    r.one.purge_all();
+    EXPECT_EQ(0u, r.one.state().count("K")) << "the source counts none";
+    expect_sound(r);
+    ASSERT_EQ(OK, r.two.kept_drop(UINT64_MAX).status);
+    EXPECT_TRUE(r.two.kept(kAlice).empty());
+    EXPECT_EQ(0u, r.two.state().count("K"));
+    expect_sound(r);
+}
+
 TEST(Move, goes_on_after_any_lost_request_or_answer)
 {
     int requests = 0;
@@ -514,7 +553,7 @@ TEST(Move, reads_say_where_the_account_is)
     auto arriving = UNPACK(Pb__ReadMovesResult, pb__read_moves_result, other);
     ASSERT_EQ(1u, arriving->n_moves);
     EXPECT_TRUE(arriving->moves[0]->arriving);
-    EXPECT_EQ(8u, arriving->moves[0]->emails) << "nine, and one went before";
+    EXPECT_EQ(9u, arriving->moves[0]->emails) << "ten, and one went before";
     ASSERT_TRUE(r.run(MOVE_SEALED));
     EXPECT_EQ(ERR_MOVED, r.one.read(METHOD_ACCOUNT, &account.base).status);
     EXPECT_EQ(ERR_UNAVAILABLE, r.two.read(METHOD_ACCOUNT, &account.base).status) << "not yet";
