@@ -36,8 +36,8 @@ MUST_CHECK enum err keeping_add(struct keeping *k, uint32_t uid, const struct me
                                 const struct flagset *flags);
 MUST_CHECK enum err keeping_end(struct keeping *k);
 
-/* Drops up to `max` kept rows of entries before that time, the shard's oldest first, until they have that many bytes. It
- * ends early at an account that moves between shards just now. */
+/* Drops up to `max` kept rows of entries before that time, the shard's oldest first, until they have that many bytes.
+ * It ends early at an account that moves between shards just now. */
 MUST_CHECK enum err keeping_drop_before(struct op_context *ox, uint64_t before_ms, uint32_t max, uint64_t bytes);
 /* Drops up to `max` kept rows of an account. out_done: it has none. */
 MUST_CHECK enum err keeping_drop_account(struct op_context *ox, struct account_id a, uint32_t max, bool *out_done);
