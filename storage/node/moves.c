@@ -10,7 +10,8 @@
 
 #define TICK_MS 250
 #define PAUSE_MS 50
-#define TURN_MS 5000 /* of an account that is only being copied */
+#define FENCED_REMOTE_MS 2000 /* clients wait: a leader that died is asked again elsewhere soon */
+#define TURN_MS 5000          /* of an account that is only being copied */
 #define BATCH 64
 #define BATCH_BYTES (2u * 1024 * 1024)
 #define RESULT_BYTES_MAX (64 * 1024)
@@ -93,7 +94,8 @@ static void propose(struct turn *t, struct sent *s)
                                  .op = chunk ? slice_str("") : buf_slice(&r->op),
                                  .body = buf_slice(&r->body),
                                  .staged_index = r->staged_index,
-                                 .staged_offset = r->staged_offset};
+                                 .staged_offset = r->staged_offset,
+                                 .remote_ms = t->row.state == MOVE_COPYING ? 0 : FENCED_REMOTE_MS};
     buf_reset(&s->result);
     metric_add(&metric_bytes, (int64_t)(r->op.len + r->body.len));
     own_propose(t->moves->node, &spec, &t->wait, &s->step, &s->result);

@@ -156,7 +156,8 @@ struct proposal_spec {
     struct slice body;     /* must stay until done */
     uint64_t staged_index; /* != 0: `body` is a chunk of it, and there is no op */
     uint64_t staged_offset;
-    bool raises_level;                                                        /* of the cluster: all nodes were asked */
+    bool raises_level;  /* of the cluster: all nodes were asked */
+    uint32_t remote_ms; /* how long another node is waited for; 0: 10 s */
     void (*done)(struct node_write *w, enum err status, struct slice result); /* frees w */
     void *user;
 };

@@ -88,16 +88,17 @@ static enum err propose_remote(struct node *n, const struct proposal_spec *spec,
     if (r == NULL) {
         return e == OK ? ERR_NOMEM : e;
     }
+    const uint32_t remote_ms = spec->remote_ms != 0 ? spec->remote_ms : REMOTE_MS;
     r->step = s;
     r->call = (struct rpc_call){.head = {.method = (uint16_t)spec->method,
                                          .shard = spec->shard,
                                          .account = spec->account,
                                          .issue_ms = clock_wall_ms(n->clock),
-                                         .budget_ms = REMOTE_MS,
+                                         .budget_ms = remote_ms,
                                          .request_id = spec->request_id != NULL ? *spec->request_id : rng_u128(n->rng)},
                                 .meta = meta,
                                 .attach = spec->body,
-                                .timeout_ms = REMOTE_MS,
+                                .timeout_ms = remote_ms,
                                 .done = remote_done,
                                 .user = r};
     e = others_send(n->others, spec->shard, &r->call);
