@@ -58,11 +58,19 @@ void group_send_late(struct volume *v, struct group *g)
     buf_shrink(&g->late);
 }
 
-/* Only AppendEntries of a group without a new term or vote may leave before the commit. */
+/* Another configuration is in the log and not on the disk. Were it sent before, and forgotten here by a crash, then of
+ * two voters the one that it takes the vote of would know of it alone: it would not stand for election, and not vote
+ * for a log that lacks it, and nobody could ever lead. */
+static bool has_new_change(const struct group *g)
+{
+    return raft_driver_change_index(g->raft) > g->meta.log_last && !planted(PLANT_EARLY_CHANGE);
+}
+
+/* Only AppendEntries of a group without a new term, vote or configuration may leave before the commit. */
 static void dispatch(const struct step *s, const struct repl_message *m, struct slice bytes)
 {
     bool early = planted(PLANT_EARLY_ACK) && m->type == REPL_MESSAGE_APPEND_RESULT;
-    if ((m->type == REPL_MESSAGE_APPEND && !s->g->hard_state) || early) {
+    if ((m->type == REPL_MESSAGE_APPEND && !s->g->hard_state && !has_new_change(s->g)) || early) {
         volume_send(s->v, m->to, false, bytes);
     } else {
         keep_late(s->g, m->to, bytes);

@@ -18,6 +18,7 @@ enum plant {
     PLANT_UID_UNROLLED, /* UIDs come from a counter in memory that an aborted transaction does not roll back */
     PLANT_LEASE_DRIFT,  /* a lease lasts as if all clocks went alike */
     PLANT_LEASE_KEPT,   /* a lease outlives the beginning of a transfer */
+    PLANT_EARLY_CHANGE, /* a change of the configuration leaves before the commit that makes it durable */
     PLANT_NO_FLOOR,     /* who threw its log away votes as if it never had one */
     PLANT_MOVE_FENCE,   /* an account is changed while the last of it is copied to another shard */
 };

@@ -285,6 +285,9 @@ void World::step_ms(uint64_t ms)
         now_++;
         if (!quiet_) {
             faults();
+            if (options.backup_per_min > 0) {
+                backup_.tick();
+            }
         }
         clients();
         deliver();
@@ -396,14 +399,19 @@ std::string World::standing()
 
 std::map<std::string, std::string> World::rows_of(Node *n, uint32_t s)
 {
-    std::map<std::string, std::string> rows;
     uint8_t prefix[5];
+    EXPECT_EQ(volume_state_prefix(n->volume, shard_id{s}, prefix), OK);
+    return state_of(n->kv, prefix);
+}
+
+std::map<std::string, std::string> World::state_of(struct kv *kv, const uint8_t prefix[5])
+{
+    std::map<std::string, std::string> rows;
     struct kv_txn *t;
     struct kv_cursor *c;
     struct slice k;
     struct slice v;
-    EXPECT_EQ(volume_state_prefix(n->volume, shard_id{s}, prefix), OK);
-    EXPECT_EQ(kv_begin(n->kv, false, &t), OK);
+    EXPECT_EQ(kv_begin(kv, false, &t), OK);
     EXPECT_EQ(kv_cursor_open(t, &c), OK);
     enum err e = kv_cursor_seek(c, slice_make(prefix, 5), &k, &v);
     for (; e == OK && k.n > 5 && memcmp(k.p, prefix, 5) == 0; e = kv_cursor_next(c, &k, &v)) {

@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "backup.h"
 #include "replication/volume.h"
 #include "storage/kv/kv_mem.h"
 #include "table.h"
@@ -58,6 +59,7 @@ struct Options {
     int lag_per_min = 0;       /* a leader's clock runs slow while nobody hears it: it believes to lead for long */
     int change_per_min = 0;    /* of the configuration */
     int table_per_min = 0;     /* of the node table, which the leaders follow (instead of change_per_min) */
+    int backup_per_min = 0;    /* backups begun, one at a time, of workloads that can be restored */
     uint64_t quiet_ms = 15000; /* a replica that hears no leader for so long asks whether it is still a member */
     int transfer_per_min = 2;
     int loss_percent = 1; /* of the messages */
@@ -80,7 +82,7 @@ struct Options {
 };
 
 struct Counts {
-    uint64_t acks, refused, unknown, elections, crashes, messages, changes, emptied, commits, bytes;
+    uint64_t acks, refused, unknown, elections, crashes, messages, changes, emptied, backups, commits, bytes;
     uint64_t reads, reads_refused, reads_late, reads_stale, reads_leased;
 };
 
@@ -134,6 +136,7 @@ class World
 
   protected:
     friend class Node;
+    friend class Backup;
     /* --- the workload --- */
     /* The node's process starts: a fresh state machine for the shard, and its key prefix. stopped: the process ended,
      * the volume is closed. */
@@ -157,6 +160,14 @@ class World
     /* Of the committed rows, after each start (and at the end: all is applied). */
     virtual void check_rows(Node *, struct kv_txn *, bool)
     {
+    }
+    /* Makes a state machine for a shard that is restored, gives it to `use` with where to tell its prefix, and throws
+     * it away. Only with options.backup_per_min. */
+    virtual void
+    restored(uint32_t,
+             const std::function<void(const struct repl_fsm &, const std::function<void(const uint8_t *)> &)> &)
+    {
+        FAIL() << "this workload cannot be restored";
     }
     /* After the first leaders, before the faults begin. */
     virtual void prepare()
@@ -220,6 +231,8 @@ class World
     bool agrees(uint32_t shard, std::string *why);
     void compare_states();
     std::map<std::string, std::string> rows_of(Node *n, uint32_t shard);
+    std::map<std::string, std::string> state_of(struct kv *kv, const uint8_t prefix[5]);
+    Backup backup_{this};
 
     uint64_t now_ = 1000;
     bool quiet_ = false;

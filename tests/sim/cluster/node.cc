@@ -104,6 +104,7 @@ void Node::stop()
         return;
     }
     repl_reads_free(reads_);
+    volume_pulls_end(volume);
     volume_close(volume);
     volume = nullptr;
     for (Mail *m : mail_) {

@@ -28,6 +28,7 @@ TEST(MailSim, KeepsItsPromisesUnderRandomLoadAndFaults)
         w.happened["reads under a lease"] += w.counts.reads_leased;
         w.happened["crashes"] += w.counts.crashes;
         w.happened["changes of a configuration"] += w.counts.changes;
+        w.happened["backups restored"] += w.counts.backups;
         w.happened["replicas thrown away"] += w.counts.emptied;
         w.happened["commits"] += w.counts.commits;
         for (const auto &[what, n] : w.happened) {

@@ -94,6 +94,20 @@ struct repl_fsm Post::open(cluster::Node *n, uint32_t shard)
     return {m.get(), apply, committed, aborted, staged, moved};
 }
 
+void Post::restored(
+    uint32_t shard,
+    const std::function<void(const struct repl_fsm &, const std::function<void(const uint8_t *)> &)> &use)
+{
+    struct storage_fsm_config cfg = {};
+    struct storage_fsm *fsm = nullptr;
+    struct repl_fsm bound = {};
+    cfg.shard.v = shard;
+    EXPECT_EQ(storage_fsm_new(&cfg, &fsm), OK);
+    storage_fsm_bind(fsm, &bound);
+    use(bound, [fsm](const uint8_t *prefix) { storage_fsm_set_prefix(fsm, prefix); });
+    storage_fsm_free(fsm);
+}
+
 void Post::opened(cluster::Node *n, uint32_t shard, const uint8_t *prefix)
 {
     storage_fsm_set_prefix(machine(n, shard).fsm, prefix);

@@ -122,6 +122,9 @@ class Post : public cluster::World
     void check_rows(cluster::Node *n, struct kv_txn *t, bool at_end) override;
     void prepare() override;
     void check_end() override;
+    void restored(
+        uint32_t shard,
+        const std::function<void(const struct repl_fsm &, const std::function<void(const uint8_t *)> &)> &use) override;
 
   private:
     struct Machine {

@@ -53,6 +53,7 @@ inline PostOptions swarm(uint64_t seed)
     o.quiet_ms = 3000;
     o.table_per_min = o.change_per_min == 0 ? some({0, 20}) : 0;
     o.transfer_per_min = some({0, 4, 10});
+    o.backup_per_min = some({0, 100});
     o.loss_percent = some({0, 1, 3});
     o.delay_ms = one_of({2, 5, 60});
     o.commit_ms = one_of({2, 3, 40});

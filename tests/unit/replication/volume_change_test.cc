@@ -160,4 +160,23 @@ TEST_F(FourVoters, ASoleVoterOfATermWithoutAnEntryTakesAServerInAfterABarrier)
     EXPECT_EQ(state(3), state(1));
 }
 
+/* Found by the simulator: two voters become one, and the leader dies before the change is on its disk. If the other one
+ * had it, nobody could lead: it would be no voter by its log, and its log would be the longer one. */
+TEST_F(Peers, AChangeLeavesTheLeaderOnlyWhenItIsDurable)
+{
+    start();
+    change({{{1}, VOTER}, {{2}, STANDBY}, {{3}, VOTER}});
+    run(1000);
+    ASSERT_TRUE(leads(1));
+    const Servers one_voter = {{{1}, VOTER}, {{2}, STANDBY}, {{3}, STANDBY}};
+    ASSERT_EQ(volume_change(nodes[1]->volume, SHARD, one_voter.data(), one_voter.size()), OK);
+    deliver();
+    stop(1); /* without a turn */
+    turn(3);
+    open(1);
+    run(10000);
+    ASSERT_NE(leader(), 0u);
+    EXPECT_EQ(one(leader(), "on"), OK);
+}
+
 } // namespace
