@@ -24,7 +24,7 @@ here=$root/bench
 dev=$root/deploy/scripts/dev_cluster.sh
 load=$root/build/release/bench/pb_bench_load
 bin=$root/build/release/program/pillarbox
-seconds=10 rounds=12 away=60 idle_seconds=20 messages=500 copy_rate=64 copy_mib=320 move_mib=1024
+seconds=10 rounds=12 away=60 idle_seconds=20 messages=500 copy_rate=64 copy_mib=320 move_mib=512
 net=127.0.38 port_base=18000
 data=
 domain=example.test
