@@ -198,7 +198,7 @@ static void say_refusal(struct join *j, const char *seed, enum err e)
                  LOG_STR("peer", j->self.peer), LOG_STR("seed", seed));
     } else if (e == ERR_UNSUPPORTED) {
         log_warn("cluster.wait", "the cluster uses what this program does not know yet: run its version",
-                 LOG_U64("level", LEVEL_NOW), LOG_STR("seed", seed));
+                 LOG_U64("knows", LEVEL_NOW), LOG_STR("seed", seed));
     } else if (e == ERR_EXISTS) {
         log_warn("cluster.wait",
                  "another data directory has this peer address; if that is lost: pillarbox ctl node add --replace",

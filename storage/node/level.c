@@ -49,7 +49,7 @@ static void raise(struct node *n, uint8_t level)
     enum err e = own_propose_wait(n, &spec, NULL);
     if (e == OK) {
         log_info("cluster.level", "every node knows what is new in this version; it is used from now on",
-                 LOG_U64("level", level));
+                 LOG_U64("cluster_level", level));
     } /* else the next second tries again */
 }
 

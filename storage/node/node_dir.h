@@ -54,8 +54,8 @@ MUST_CHECK enum err node_dir_claim_token(const char *path, struct u128 *out, str
 MUST_CHECK enum err node_dir_restored(const char *path, const struct node_identity *id, struct buf *why);
 /* The directory has joined a cluster as that node. ERR_EXISTS when it has another identity. */
 MUST_CHECK enum err node_dir_adopt(const char *path, const struct node_identity *id, struct buf *why);
-/* Adds `made yes`. */
-MUST_CHECK enum err node_dir_made(const char *path, const struct node_identity *id, struct buf *why);
+/* Adds `made yes`, also to io_id. */
+MUST_CHECK enum err node_dir_made(const char *path, struct node_identity *io_id, struct buf *why);
 /* Notes the cluster's level, also in io_id. */
 MUST_CHECK enum err node_dir_level(const char *path, uint8_t level, struct node_identity *io_id, struct buf *why);
 /* Free bytes of the directory's file system for unprivileged users. */

@@ -319,7 +319,7 @@ class Damaged(Disk):
         path = os.path.join(self.copy, "node.id")
         with open(path) as f:
             text = f.read()
-        for bad in ("", "garbage", text.replace("pillarbox-data 1", "pillarbox-data 99"), text.replace("node 1", "node x")):
+        for bad in ("", "garbage", text.replace("pillarbox-data ", "pillarbox-data 9"), text.replace("node 1", "node x")):
             with open(path, "w") as f:
                 f.write(bad)
             code, said = self.checked()

@@ -30,7 +30,7 @@ TEST(Level, WhatWasThereFromTheBeginningNeedsNone)
     store.unchanged_since = 9;
     store.has_unchanged_since = true;
     EXPECT_EQ(LEVEL_FIRST, needed(METHOD_STORE, store));
-    EXPECT_EQ(LEVEL_FIRST, level_needed(99, slice_make(NULL, 0)));
+    EXPECT_EQ(LEVEL_FIRST, level_needed(METHOD_WRITE_MAX, slice_make(NULL, 0)));
 }
 
 TEST(Level, NewFieldsAndMethodsNeedIt)

@@ -197,6 +197,7 @@ TEST_F(Members, ANodeAloneRaisesTheLevelByItselfAndNotesIt)
     up();
     ASSERT_TRUE(eventually([&] { return node_table_level(node) == LEVEL_NOW; }));
     ASSERT_TRUE(eventually([&] { return id_text().find("\nlevel 2\n") != std::string::npos; })) << id_text();
+    EXPECT_TRUE(is_made()) << "what it said before stays: " << id_text();
     set.replicas = 3;
     EXPECT_EQ(OK, call(0, 0, METHOD_CLUSTER_SET, &set.base).e());
     ASSERT_TRUE(eventually([&] { return node_table_cluster(node).replicas == 3; }));
