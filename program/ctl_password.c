@@ -1,3 +1,5 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,10 +12,13 @@
 #define PASSWORD_BYTES_MAX 1024
 
 static volatile sig_atomic_t interrupted; /* the signal that came while the terminal did not echo */
+static int wake[2]; /* a pipe: the handler may run on any thread, and the one that waits must know */
 
 static void on_signal(int sig)
 {
     interrupted = sig;
+    ssize_t ignored = write(wake[1], "", 1); /* full: it is readable */
+    (void)ignored;
 }
 
 /* Reads one line without its end; n bytes of `line` at most. */
@@ -24,12 +29,13 @@ static enum err line_read(char *line, size_t n, size_t *out_n)
     return *out_n == 0 || *out_n > PASSWORD_BYTES_MAX ? ERR_INVAL : OK;
 }
 
-/* Waits for a line with the signals of `mask` let in, and only here: one that came just before the read would otherwise
- * leave it waiting. */
-static enum err line_wait(char *line, size_t n, size_t *out_n, const sigset_t *mask)
+/* Waits for a line or a signal. */
+static enum err line_wait(char *line, size_t n, size_t *out_n)
 {
-    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-    return ppoll(&in, 1, NULL, mask) < 0 ? ERR_CLOSED : line_read(line, n, out_n);
+    struct pollfd in[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = wake[0], .events = POLLIN}};
+    while (poll(in, 2, -1) < 0 && errno == EINTR) {
+    }
+    return in[1].revents != 0 ? ERR_CLOSED : line_read(line, n, out_n);
 }
 
 /* As line_read, without echo. A signal ends it, but not before the terminal echoes again. */
@@ -39,29 +45,25 @@ static enum err quiet_read(const char *prompt, char *line, size_t n, size_t *out
     struct sigaction before[sizeof(signals) / sizeof(signals[0])];
     struct sigaction catch = {.sa_handler = on_signal};
     struct termios old;
-    sigset_t held;
-    sigset_t mask;
-    if (tcgetattr(STDIN_FILENO, &old) != 0) {
+    if (tcgetattr(STDIN_FILENO, &old) != 0 || pipe2(wake, O_CLOEXEC | O_NONBLOCK) != 0) {
         return ERR_IO;
     }
     struct termios quiet = old;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
     sigemptyset(&catch.sa_mask);
-    sigemptyset(&held);
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-        sigaddset(&held, signals[i]);
         sigaction(signals[i], &catch, &before[i]);
     }
-    sigprocmask(SIG_BLOCK, &held, &mask);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
     fputs(prompt, stderr);
-    enum err e = line_wait(line, n, out_n, &mask);
+    enum err e = line_wait(line, n, out_n);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
     fputc('\n', stderr);
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
         sigaction(signals[i], &before[i], NULL);
     }
-    sigprocmask(SIG_SETMASK, &mask, NULL);
+    close(wake[0]);
+    close(wake[1]);
     if (interrupted != 0) {
         raise(interrupted);
         return ERR_CLOSED;

@@ -233,29 +233,26 @@ enum err node_dir_adopt(const char *path, const struct node_identity *id, struct
     return first_identity(path, id, why);
 }
 
-static enum err identity_change(const char *path, const struct node_identity *changed, struct node_identity *io_id,
-                                struct buf *why)
-{
-    enum err e = identity_put(path, changed, true);
-    if (e != OK) {
-        return explain(why, e, path, strerror(errno));
-    }
-    *io_id = *changed;
-    return OK;
-}
-
 enum err node_dir_made(const char *path, struct node_identity *io_id, struct buf *why)
 {
     struct node_identity id = *io_id;
     id.made = true;
-    return identity_change(path, &id, io_id, why);
+    enum err e = identity_put(path, &id, true);
+    if (e == OK) {
+        io_id->made = true; /* nothing else: other threads read the rest */
+    }
+    return e == OK ? OK : explain(why, e, path, strerror(errno));
 }
 
 enum err node_dir_level(const char *path, uint8_t level, struct node_identity *io_id, struct buf *why)
 {
     struct node_identity id = *io_id;
     id.level = level;
-    return identity_change(path, &id, io_id, why);
+    enum err e = identity_put(path, &id, true);
+    if (e == OK) {
+        io_id->level = level;
+    }
+    return e == OK ? OK : explain(why, e, path, strerror(errno));
 }
 
 enum err node_dir_restored(const char *path, const struct node_identity *id, struct buf *why)
