@@ -140,8 +140,8 @@ MUST_CHECK enum err volume_change(struct volume *v, struct shard_id shard, const
  * a server that lags several configurations behind may ask it with a log that lacks what was committed with its help.
  * The caller knows that the group's configuration of `term` is committed without this node (the leader of that term
  * said so), and that no leader was heard here since long before it asked: else a replica that was taken in again could
- * vote with less than it had. ERR_NOTFOUND; ERR_LOCKED: a leader was heard lately, a later term was seen, or something
- * is under way; ERR_FULL, ERR_NOMEM: later. OK also when it is empty. The rows are deleted in steps
+ * vote with less than it had. ERR_NOTFOUND; ERR_LOCKED: a leader was heard lately, the log has an entry of a later
+ * term, or something is under way; ERR_FULL, ERR_NOMEM: later. OK also when it is empty. The rows are deleted in steps
  * (replication/README.md). */
 MUST_CHECK enum err volume_replica_empty(struct volume *v, struct shard_id shard, uint64_t term);
 struct volume_status {

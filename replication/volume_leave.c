@@ -20,11 +20,13 @@ static void leave_floor(const struct repl_meta *old, struct repl_meta *meta)
     meta->floor_term = before ? old->floor_term : old->last_term;
 }
 
+/* A leader of a later term that took this server in again would have had to give it an entry before it counted on it;
+ * its own term says nothing: it may have raised that by itself, when it stood for election. */
 static bool is_idle(const struct volume *v, const struct group *g, uint64_t term)
 {
     bool silent = raft_driver_silent_ms(g->raft, clock_mono_ms(v->cfg.clock)) >= v->limits.election_ms;
     return silent && group_is_durable(g) && g->copy_in == NULL && list_empty(&g->copies) && g->n_waiting == 0 &&
-           g->n_flights == 0 && g->meta.term <= term;
+           g->n_flights == 0 && g->meta.last_term <= term;
 }
 
 /* An empty replica of a new number in its place, with what it has promised; the old one is garbage. */
