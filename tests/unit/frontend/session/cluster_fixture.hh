@@ -238,7 +238,7 @@ class ClusterTest : public ::testing::Test
     std::map<uint64_t, std::unique_ptr<FakeNode>> nodes;
     struct backend *backend = nullptr;
     struct server *server = nullptr;
-    uint32_t answered_in = 0; /* the shard of the last call's answer */
+    std::atomic<uint32_t> answered_in{0}; /* the shard of the last answer; calls are made on several threads */
 
     void SetUp() override
     {

@@ -72,7 +72,7 @@ TEST_F(ClusterTest, ACallFollowsItsAccountWithTheSameId)
     ASSERT_TRUE(eventually([&] { return call(2) == 2; }));
     size_t before = nodes[1]->ids(METHOD_ACCOUNT).size();
     EXPECT_EQ(2u, call(1));
-    EXPECT_EQ(2u, answered_in);
+    EXPECT_EQ(2u, answered_in.load());
     ASSERT_EQ(before + 1, nodes[1]->ids(METHOD_ACCOUNT).size());
     EXPECT_EQ(nodes[1]->ids(METHOD_ACCOUNT).back(), nodes[2]->ids(METHOD_ACCOUNT).back());
 }
