@@ -477,7 +477,7 @@ def load(w, seconds, seed):
         c.verify()
     commands = sum(c.commands for c in clients)
     print(f"load: {commands} changes in {seconds} s, {len(faults)} faults", flush=True)
-    assert commands > 20 and len(faults) > 20, "this was no load"
+    assert commands > 20 and len(faults) > 8, "this was no load"  # a cut costs its client up to four seconds
 
 
 def run(seconds, only):
